@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config'
+
+// unit: beside the source, no services. int: the promises, on real PostgreSQL, Kafka and Redis. types: compile errors that users should get.
+export default defineConfig({
+  test: {
+    reporters: process.env['CI'] ? ['default', 'json'] : ['default'],
+    outputFile: { json: '.test-results/results.json' },
+    projects: [
+      { test: { name: 'unit', include: ['{packages,internal}/*/src/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'int',
+          include: ['{packages,internal,examples}/*/test/**/*.int.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: { enabled: true, only: true, include: ['packages/*/test/**/*.test-d.ts'], tsconfig: 'tsconfig.tests.json' },
+        },
+      },
+    ],
+  },
+})
