@@ -1,0 +1,134 @@
+/**
+ * Every error oncebox throws on purpose: one class, one table of codes. The code says what happened, `remedy` says
+ * the exact next step, `details` carries ids (topic, partition, epoch, attempt), never payloads.
+ *
+ * The long form of each code is in docs/reference/errors.md; a test keeps both in step.
+ */
+export interface ErrorCodeRow {
+  /** True when the same call can succeed later without anybody changing anything. */
+  readonly retriable: boolean
+  /** The next step for the person who reads the error. */
+  readonly remedy: string
+}
+
+const row = (retriable: boolean, remedy: string): ErrorCodeRow => ({ retriable, remedy })
+
+/** The table of codes. A new code gets a row here and an entry in docs/reference/errors.md. */
+export const errorCodes = {
+  OUTBOX_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
+  OUTBOX_NOT_IN_TRANSACTION: row(false, 'emit inside a transaction: outbox.transaction(db, work), or pass a client that has run BEGIN and was awaited'),
+  OUTBOX_TRANSACTION_FAILED: row(false, 'roll the transaction back; an earlier statement in it failed, so nothing in it can be committed'),
+  OUTBOX_TRANSACTION_ENDED: row(false, 'emit before the transaction is committed or rolled back'),
+  OUTBOX_EVENT_UNKNOWN: row(false, 'declare the event type in a topic given to createOutbox({ topics })'),
+  OUTBOX_EVENT_AMBIGUOUS: row(false, 'rename one of the events: a type belongs to one topic of an outbox'),
+  OUTBOX_PAYLOAD_INVALID: row(false, 'correct the payload; details.issues lists what the schema refused'),
+  OUTBOX_PAYLOAD_TOO_LARGE: row(false, 'store the large part elsewhere and emit a reference to it, or raise payloadBytesMax of the topic together with its max.message.bytes'),
+  OUTBOX_COMMIT_ROLLED_BACK: row(false, 'find the statement that failed: the COMMIT was answered with ROLLBACK and nothing was written'),
+  OUTBOX_COMMIT_UNKNOWN: row(false, 'the connection was lost during COMMIT and the database does not know the transaction any more; look for the row before repeating it'),
+  OUTBOX_MIGRATION_FAILED: row(false, 'read the cause; migrations run in one transaction each, so nothing of the failed one was kept'),
+  OUTBOX_SCHEMA_MISSING: row(false, 'run: oncebox migrate'),
+  OUTBOX_SCHEMA_NEWER: row(false, 'upgrade oncebox: the database was migrated by a newer version'),
+  OUTBOX_SERVER_UNSUPPORTED: row(false, 'use PostgreSQL 14 or newer'),
+
+  RELAY_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
+  RELAY_FENCED: row(false, 'another relay with this name has taken over; stop this one, or give it a name of its own'),
+  RELAY_HISTORY_DIVERGED: row(false, 'do not start it again as it is: the database and Kafka disagree about what was published; run: oncebox adopt'),
+  RELAY_STANDBY_REFUSED: row(false, 'connect the relay to the primary: the snapshot of a standby does not list open transactions, so events would be lost'),
+  RELAY_LIFE_ENDED: row(true, 'none: the database server crashed or failed over; the relay forgets what it held in memory and starts again from Kafka'),
+  RELAY_EVENT_UNPUBLISHABLE: row(false, 'correct or remove the event that details.id names; the relay stops rather than skip it'),
+  RELAY_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal WRITE on it; nothing was skipped and publishing goes on by itself'),
+  RELAY_PUBLISH_UNKNOWN: row(true, 'none: the relay re-opens its session, reads its position back from Kafka and goes on from there'),
+  RELAY_SHARD_MAP_CHANGED: row(true, 'start the relay again: the shard map in the database has another generation'),
+  RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
+  RELAY_DATABASE_UNAVAILABLE: row(true, 'check that PostgreSQL is up and that the relay may connect; it tries again with backoff'),
+
+  KAFKA_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
+  KAFKA_UNSUPPORTED: row(false, 'use Kafka 4.0 or newer with transaction.version 2: bin/kafka-features.sh upgrade --feature transaction.version=2'),
+  KAFKA_FENCED: row(false, 'another process has initialised the same transactional id'),
+  KAFKA_TRANSACTION_NOT_COMMITTED: row(true, 'none: nothing of the transaction is visible; re-open the session and publish it again'),
+  KAFKA_TRANSACTION_UNKNOWN: row(true, 'read the position back from Kafka before anything is sent again: the commit may have happened'),
+  KAFKA_RECORD_TOO_LARGE: row(false, 'raise max.message.bytes of the topic, or emit a smaller event'),
+  KAFKA_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal access to it'),
+  KAFKA_AUTHORIZATION_FAILED: row(false, 'grant the missing ACL: the message names the resource'),
+  KAFKA_PROGRESS_TOPIC_INVALID: row(false, 'set cleanup.policy=compact on the progress topic, and nothing else'),
+  KAFKA_PROGRESS_BLOCKED: row(true, 'end the open transaction on the progress partition that the message names, or wait for its timeout'),
+  KAFKA_PROGRESS_CORRUPT: row(false, 'another program wrote to the progress topic; restrict WRITE on it to the relay'),
+  KAFKA_UNAVAILABLE: row(true, 'check that a broker is up and reachable; the call is tried again with backoff'),
+  KAFKA_PROTOCOL: row(false, 'report it: a broker answered something that this client does not understand'),
+  KAFKA_SESSION_CLOSED: row(false, 'open a new session: this one was closed or poisoned by an earlier failure'),
+
+  CONSUMER_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
+  CONSUMER_HANDLER_MISSING: row(false, 'register a handler with consumer.on(type, handler) before start()'),
+  CONSUMER_HANDLER_FAILED: row(true, 'read the cause: the handler threw; the event is retried'),
+  CONSUMER_PERMANENT: row(false, 'correct the event or the handler, then replay it: oncebox dead-letters replay'),
+  CONSUMER_EVENT_INVALID: row(false, 'the payload does not fit the schema of its topic; details.issues lists why'),
+  CONSUMER_POSITION_LOST: row(true, 'none: the partition was taken over or the database was restored; the consumer reads its position again'),
+  CONSUMER_POSITION_OUT_OF_RANGE: row(false, 'decide where to go on: the recorded position is outside the partition (retention, re-created topic or restored database)'),
+  CONSUMER_DATABASE_UNAVAILABLE: row(true, 'check that PostgreSQL is up and that the consumer may connect; it tries again with backoff'),
+  CONSUMER_STOP_TIMEOUT: row(true, 'raise timeoutMs of stop(), or shorten the handler: what was in hand is rolled back and delivered again'),
+  CONSUMER_REVOKED: row(true, 'none: the partition now belongs to another member of the group'),
+
+  CLI_USAGE: row(false, 'run: oncebox --help'),
+  CLI_CONFIG_INVALID: row(false, 'the file must be: export default defineRelay({ ... })'),
+} as const satisfies Record<string, ErrorCodeRow>
+
+/** The code of an {@link OutboxError}: `OUTBOX_*`, `RELAY_*`, `KAFKA_*`, `CONSUMER_*` or `CLI_*`. */
+export type ErrorCode = keyof typeof errorCodes
+
+/** Ids that locate a failure: topic, partition, offset, epoch, attempt. Never payloads, never credentials. */
+export type ErrorDetails = Readonly<Record<string, unknown>>
+
+export interface OutboxErrorOptions {
+  readonly cause?: unknown
+  readonly details?: ErrorDetails
+}
+
+const brand = Symbol.for('oncebox.error')
+
+/** The one error class of oncebox. Look at `code`, not at the class: two installed copies then agree. */
+export class OutboxError extends Error {
+  override readonly name: string = 'OutboxError'
+  readonly [brand] = true
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, message: string, options: OutboxErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.details = options.details ?? {}
+  }
+
+  /** Whether the same call can succeed later without anybody changing anything. */
+  get retriable(): boolean {
+    return errorCodes[this.code].retriable
+  }
+
+  /** The exact next step. The command line prints it under the message. */
+  get remedy(): string {
+    return errorCodes[this.code].remedy
+  }
+
+  /** Whether `error` is an oncebox error, and, when given, has this code. */
+  static is(error: unknown, code?: ErrorCode): error is OutboxError {
+    return typeof error === 'object' && error !== null && brand in error && (code === undefined || ('code' in error && error.code === code))
+  }
+}
+
+/**
+ * Thrown by a handler for an event that no retry can help: it goes to the dead letters at once.
+ *
+ * @example
+ * if (!customer) throw new PermanentError(`no customer ${customerId}`)
+ */
+export class PermanentError extends OutboxError {
+  override readonly name = 'PermanentError'
+
+  constructor(message: string, options: OutboxErrorOptions = {}) {
+    super('CONSUMER_PERMANENT', message, options)
+  }
+}
+
+/** Stops a program that broke its own rules. Not for anything a user, a network or a server can cause. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`invariant violated: ${message}`)
+}

@@ -1,0 +1,51 @@
+/**
+ * The named moments between two effects where a process may die. Each promise in docs/guarantees.md names the points
+ * it was killed at. In production a fault point is one look at an undefined global; only the test agent sets it.
+ */
+export const faultPoints = {
+  'outbox.events.inserted': 'the events are inserted, COMMIT is not sent',
+  'outbox.commit.sent': 'COMMIT is on its way, its answer is not read',
+  'relay.epoch.raised': 'the database names this relay the holder, Kafka has not fenced the old one',
+  'relay.ids.initialised': 'both transactional ids are ours, the claim is not committed',
+  'relay.claim.committed': 'the claim is committed, the position is not read',
+  'relay.position.read': 'the position is read, no window is taken',
+  'relay.window.taken': 'a window is read, nothing is produced, its record is not written',
+  'relay.window.recorded': 'the window record is committed in the database',
+  'relay.produce.sent': 'the batch is on its way to Kafka, no answer is read',
+  'relay.produce.acked': 'every record of the batch is acknowledged, EndTxn is not sent',
+  'relay.endtxn.sent': 'EndTxn is on its way, its answer is not read',
+  'relay.endtxn.acked': 'the batch is committed, the relay does not know it yet',
+  'consumer.attempt.started': 'the attempt is recorded, the handler has not run',
+  'consumer.mark.inserted': 'the dedup mark is inserted, the handler has not run',
+  'consumer.effect.done': 'the handler has run, COMMIT is not sent',
+  'consumer.commit.sent': 'COMMIT is on its way, its answer is not read',
+  'consumer.commit.acked': 'the effect is committed, the position is not written',
+  'consumer.position.written': 'the position is in the database, the offset is not committed to Kafka',
+  'consumer.offset.committed': 'the offset is committed to Kafka',
+} as const
+
+/** The name of a fault point. */
+export type FaultPoint = keyof typeof faultPoints
+
+/** What the test agent installs: may kill or stop the process, throw, or return a promise that is awaited. */
+export type FaultHandler = (name: FaultPoint) => void | Promise<void>
+
+const handlerKey = Symbol.for('oncebox.fault-handler')
+
+interface FaultGlobal {
+  [handlerKey]?: FaultHandler | undefined
+}
+
+// The agent is loaded with --import, before and apart from the package under test, so a global symbol is the meeting point.
+const shared = globalThis as FaultGlobal
+
+/** Marks a crash window. Awaiting it costs nothing unless a test agent is installed. */
+export function faultPoint(name: FaultPoint): void | Promise<void> {
+  const handler = shared[handlerKey]
+  if (handler !== undefined) return handler(name)
+}
+
+/** Installs the handler; `undefined` removes it. For test agents only. */
+export function installFaultHandler(handler: FaultHandler | undefined): void {
+  shared[handlerKey] = handler
+}
