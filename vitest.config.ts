@@ -10,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'int',
+          globalSetup: ['./internal/stack/dist/vitest-global-setup.js'],
           include: ['{packages,internal,examples}/*/test/**/*.int.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,

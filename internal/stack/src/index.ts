@@ -1,1 +1,17 @@
-export {}
+/** Real PostgreSQL, Kafka and Redis for tests, demo and benchmarks, with nothing to install by hand. */
+export {
+  createDatabase,
+  type CreateDatabaseOptions,
+  type DatabaseTemplate,
+  type TestDatabase,
+} from './database.js'
+export { readAddresses, toEnvironment, type StackAddresses } from './environment.js'
+export { startPrivateKafka, type PrivateKafka, type PrivateKafkaOptions } from './private-kafka.js'
+export { startPrivatePostgres, type PrivatePostgres, type PrivatePostgresOptions } from './private-postgres.js'
+export { progressToStderr, type Progress } from './progress.js'
+export { randomName } from './random-name.js'
+export type { RunningStack } from './running-stack.js'
+export { sharedStack } from './shared-stack.js'
+export { StackError, type StackErrorCode } from './stack-error.js'
+export { startStack, type ServiceName, type Stack, type StartStackOptions } from './stack.js'
+export { createTopic, type CreateTopicOptions } from './topic.js'

@@ -1,0 +1,46 @@
+/** A Kafka broker for one test, which may kill it. */
+import path from 'node:path'
+import { theLifeline } from './lifeline.js'
+import type { Say } from './progress.js'
+import { randomName } from './random-name.js'
+import { KafkaBroker } from './services/kafka-broker.js'
+
+export interface PrivateKafkaOptions {
+  /** Lines for server.properties. */
+  readonly settings?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
+export interface PrivateKafka extends AsyncDisposable {
+  readonly brokers: readonly string[]
+  readonly classpath: string
+  /** Where the partitions lie, for DumpLogSegments. */
+  readonly logDir: string
+  readonly logFile: string
+  pid(): number
+  /** A controlled shutdown. */
+  stop(): Promise<void>
+  /** SIGKILL. */
+  kill(): Promise<void>
+  /** Resolves when the broker accepts connections again, on the same port. */
+  start(): Promise<void>
+}
+
+const silent: Say = () => undefined
+
+/** Starts a broker of one's own, always embedded; disposing of it deletes its files. */
+export const startPrivateKafka = async (options: PrivateKafkaOptions = {}): Promise<PrivateKafka> => {
+  const directory = path.join(theLifeline().runDirectory, randomName('kafka'))
+  const broker = await KafkaBroker.create({ ...options, directory, say: silent })
+  return {
+    brokers: broker.brokers,
+    classpath: broker.classpath,
+    logDir: broker.logDirectory,
+    logFile: broker.logFile,
+    pid: () => broker.pid,
+    stop: () => broker.stop(),
+    kill: () => broker.kill(),
+    start: () => broker.start(),
+    [Symbol.asyncDispose]: () => broker.destroy(),
+  }
+}

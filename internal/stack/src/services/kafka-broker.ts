@@ -1,0 +1,140 @@
+/** One Kafka broker that is its own controller (KRaft), in a folder of its own: it can be stopped, killed and started again. */
+import { randomBytes } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { freePort } from '../free-port.js'
+import type { Say } from '../progress.js'
+import { runCommand } from '../run-command.js'
+import { ServiceProcess } from '../service-process.js'
+import { javaProgram, requireJava } from './java.js'
+import { kafkaClasspath, kafkaFile } from './kafka-jars.js'
+
+export interface KafkaBrokerOptions {
+  readonly directory: string
+  /** Added to server.properties, later lines win. */
+  readonly settings?: Readonly<Record<string, string>>
+  readonly say: Say
+  readonly signal?: AbortSignal | undefined
+}
+
+const defaultSettings = (port: number, controllerPort: number, logDirectory: string): Record<string, string> => ({
+  'process.roles': 'broker,controller',
+  'node.id': '1',
+  'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+  'controller.listener.names': 'CONTROLLER',
+  listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+  'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+  'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+  'log.dirs': logDirectory,
+  // One broker: nothing can be replicated. Few partitions, for each costs a start some milliseconds.
+  'offsets.topic.replication.factor': '1',
+  'offsets.topic.num.partitions': '10',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
+  'transaction.state.log.num.partitions': '10',
+  'share.coordinator.state.topic.replication.factor': '1',
+  'share.coordinator.state.topic.min.isr': '1',
+  'share.coordinator.state.topic.num.partitions': '1',
+  'group.initial.rebalance.delay.ms': '0',
+  'auto.create.topics.enable': 'false',
+  'log.cleaner.dedupe.buffer.size': '16777216', // of the heap; the default takes 128 MB
+})
+
+const ready = /Kafka Server started/
+// A broker gets on with less than it would take; the pauses are what a latency measurement would see.
+const javaOptions = ['-Xms256m', '-Xmx700m', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-Djava.awt.headless=true']
+// For programs that live for a second, compiling well costs more than it gains.
+const shortJavaOptions = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto']
+
+const properties = (settings: Readonly<Record<string, string>>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `${name}=${value.replaceAll('\\', '\\\\')}\n`)
+    .join('')
+
+const clusterId = (): string => randomBytes(16).toString('base64url')
+
+const logging = `-Dlog4j2.configurationFile=${kafkaFile('log4j2.properties')}`
+
+export class KafkaBroker {
+  readonly directory: string
+  /** Where the partitions lie, for DumpLogSegments. */
+  readonly logDirectory: string
+  readonly brokers: readonly string[]
+  readonly classpath: string
+  readonly #say: Say
+  #running: ServiceProcess | undefined
+
+  private constructor(options: KafkaBrokerOptions, classpath: string, port: number) {
+    this.directory = options.directory
+    this.logDirectory = path.join(options.directory, 'data')
+    this.brokers = [`127.0.0.1:${port}`]
+    this.classpath = classpath
+    this.#say = options.say
+  }
+
+  /** Formats a new cluster in `directory` and starts it. */
+  static async create(options: KafkaBrokerOptions): Promise<KafkaBroker> {
+    const { directory, signal } = options
+    await requireJava(signal)
+    const [classpath, port, controllerPort] = await Promise.all([kafkaClasspath(options.say, signal), freePort(), freePort()])
+    const broker = new KafkaBroker(options, classpath, port)
+    await mkdir(directory, { recursive: true })
+    const settings = { ...defaultSettings(port, controllerPort, broker.logDirectory), ...options.settings }
+    await writeFile(broker.#settingsFile, properties(settings))
+    const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', broker.#settingsFile]
+    await runCommand(javaProgram(), [...shortJavaOptions, logging, '-cp', classpath, ...format], { directory, signal })
+    await broker.start(signal)
+    return broker
+  }
+
+  get pid(): number {
+    if (this.#running === undefined) throw new Error('the Kafka broker is not running')
+    return this.#running.pid
+  }
+
+  get logFile(): string {
+    return path.join(this.directory, 'kafka.log')
+  }
+
+  /** Starts the broker on its port again, with what its log holds. */
+  async start(signal?: AbortSignal): Promise<void> {
+    if (this.#running !== undefined) return
+    const running = await ServiceProcess.start({
+      name: 'kafka',
+      command: javaProgram(),
+      arguments: [...javaOptions, logging, '-cp', this.classpath, 'kafka.Kafka', this.#settingsFile],
+      directory: this.directory,
+      logFile: this.logFile,
+      ready,
+      lifeline: 'group',
+      signal,
+    })
+    this.#running = running
+    void running.exited.then(() => {
+      if (this.#running === running) this.#running = undefined
+    })
+    this.#say(`ready on ${this.brokers.join(',')}`)
+  }
+
+  /** A controlled shutdown. */
+  async stop(): Promise<void> {
+    await this.#running?.end('SIGTERM')
+    this.#running = undefined
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    await this.#running?.end('SIGKILL')
+    this.#running = undefined
+  }
+
+  /** Ends the broker without saving anything, and deletes its files. */
+  async destroy(): Promise<void> {
+    await this.kill()
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  get #settingsFile(): string {
+    return path.join(this.directory, 'server.properties')
+  }
+}
