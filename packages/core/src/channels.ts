@@ -27,6 +27,12 @@ export const channels = {
   consumerRetrying: channel('oncebox:consumer:retrying'),
   /** An event became a dead letter: same fields and `error`. */
   consumerDeadLettered: channel('oncebox:consumer:dead-lettered'),
+  /** An event of a type without a handler was passed over: same fields, attempt 0. */
+  consumerSkipped: channel('oncebox:consumer:skipped'),
+  /** A position was given up and is read again: `{ consumer, topic, partition, error }`. */
+  consumerRepositioning: channel('oncebox:consumer:repositioning'),
+  /** The membership of the group broke and is built again: `{ consumer, error }`. */
+  consumerRestarting: channel('oncebox:consumer:restarting'),
   /** The consumer has stopped by itself: `{ consumer, error }`. */
   consumerFailed: channel('oncebox:consumer:failed'),
 } as const satisfies Record<string, Channel>

@@ -61,6 +61,7 @@ export const errorCodes = {
   CONSUMER_HANDLER_MISSING: row(false, 'register a handler with consumer.on(type, handler) before start()'),
   CONSUMER_HANDLER_FAILED: row(true, 'read the cause: the handler threw; the event is retried'),
   CONSUMER_PERMANENT: row(false, 'correct the event or the handler, then replay it: oncebox dead-letters replay'),
+  CONSUMER_HANDLER_KILLED: row(false, 'find out why the process ended while it handled this event (memory, a native crash, process.exit), then replay it: oncebox dead-letters replay'),
   CONSUMER_EVENT_INVALID: row(false, 'the payload does not fit the schema of its topic; details.issues lists why'),
   CONSUMER_POSITION_LOST: row(true, 'none: the partition was taken over or the database was restored; the consumer reads its position again'),
   CONSUMER_POSITION_OUT_OF_RANGE: row(false, 'decide where to go on: the recorded position is outside the partition (retention, re-created topic or restored database)'),
