@@ -1,1 +1,22 @@
-export {}
+export { AuditError } from './audit-error.js'
+export type { Cluster } from './end-offsets.js'
+export type { CommittedEvent, History, Sighting } from './history.js'
+export { judge } from './judge.js'
+export {
+  readTopic,
+  readTopics,
+  type ReadOptions,
+  type ReadTopicOptions,
+  type ReadTopicsOptions,
+} from './read-topic.js'
+export type { TopicRecord } from './topic-record.js'
+export {
+  anomalies,
+  anomalyNames,
+  describeVerdict,
+  type Anomaly,
+  type Example,
+  type Finding,
+  type PlaceVerdict,
+  type Verdict,
+} from './verdict.js'
