@@ -36,7 +36,7 @@ export const cached = async (
   const entry = path.join(root, name)
   if (await exists(entry)) return entry
   await mkdir(root, { recursive: true })
-  const lockSocket = path.join(tmpdir(), `oncebox-${digest(entry)}.lock`)
+  const lockSocket = path.join(tmpdir(), `oncebox-${digest(entry)}-${process.getuid?.()}.lock`)
   return withLock(
     lockSocket,
     async () => {

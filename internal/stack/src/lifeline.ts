@@ -10,9 +10,17 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 // A list of words SIGNAL:pid; a negative pid is a process group. PostgreSQL gets SIGQUIT (its postmaster alone can
-// kill its children, each of which leads a group of its own), so there is a second, bounded round with SIGKILL.
+// kill its children, each of which leads a group of its own), so there is a second, bounded round with SIGKILL. A dead
+// process that init has not collected yet still takes signals, hence the look into /proc where there is one.
 const script = `
 trap '' HUP INT TERM
+alive() {
+  if [ -r /proc/self/stat ]; then
+    { read -r _ _ state _ < "/proc/$1/stat"; } 2>/dev/null && [ "$state" != Z ]
+  else
+    kill -s 0 -- "$1" 2>/dev/null
+  fi
+}
 list=
 while read -r verb signal pid; do
   case $verb in
@@ -23,10 +31,12 @@ done
 for entry in $list; do kill -s "\${entry%%:*}" -- "\${entry#*:}" 2>/dev/null; done
 tries=0
 for entry in $list; do
-  while [ $tries -lt 50 ] && kill -s 0 -- "\${entry#*:}" 2>/dev/null; do sleep 0.1; tries=$((tries + 1)); done
-  kill -s KILL -- "\${entry#*:}" 2>/dev/null
+  pid=\${entry#*:}
+  while [ $tries -lt 100 ] && alive "\${pid#-}"; do sleep 0.05; tries=$((tries + 1)); done
+  kill -s KILL -- "$pid" 2>/dev/null
 done
-rm -rf -- "$1"
+tries=0
+until rm -rf -- "$1" || [ $tries -ge 20 ]; do sleep 0.1; tries=$((tries + 1)); done
 `
 
 /** How the watcher ends a service: the signal, and the process (or, negative, the group) that gets it. */

@@ -26,12 +26,21 @@ export interface PrivateKafka extends AsyncDisposable {
   start(): Promise<void>
 }
 
+// A killed broker may register again only when its old session has timed out, by default after 9 s: with this, a restart
+// after a kill takes some 5 s instead of 12.5 s.
+const shortSession = { 'broker.session.timeout.ms': '2000', 'broker.heartbeat.interval.ms': '500' }
+
 const silent: Say = () => undefined
 
 /** Starts a broker of one's own, always embedded; disposing of it deletes its files. */
 export const startPrivateKafka = async (options: PrivateKafkaOptions = {}): Promise<PrivateKafka> => {
   const directory = path.join(theLifeline().runDirectory, randomName('kafka'))
-  const broker = await KafkaBroker.create({ ...options, directory, say: silent })
+  const broker = await KafkaBroker.create({
+    signal: options.signal,
+    settings: { ...shortSession, ...options.settings },
+    directory,
+    say: silent,
+  })
   return {
     brokers: broker.brokers,
     classpath: broker.classpath,

@@ -1,6 +1,7 @@
 /** Runs a program to its end, for the set-up of services (initdb, mvn, apt-get, dpkg). */
 import { execFile } from 'node:child_process'
 import type { Account } from './account.js'
+import { theLifeline, type Hold } from './lifeline.js'
 
 export interface CommandOptions {
   readonly directory?: string
@@ -29,7 +30,7 @@ const outputBytesMax = 16 * 1024 * 1024
 /** Resolves with what the program printed on both outputs; rejects with a {@link CommandError}. */
 export const runCommand = (command: string, args: readonly string[], options: CommandOptions = {}): Promise<string> =>
   new Promise((resolve, reject) => {
-    execFile(
+    const child = execFile(
       command,
       args,
       {
@@ -41,9 +42,12 @@ export const runCommand = (command: string, args: readonly string[], options: Co
         ...options.account,
       },
       (error, stdout, stderr) => {
+        theLifeline().release(hold)
         if (error === null) return resolve(`${stdout}${stderr}`)
         if (options.signal?.aborted) return reject(options.signal.reason)
         reject(new CommandError(command, `${stdout}${stderr}`.trim(), error.code === 'ENOENT', error))
       },
     )
+    const hold: Hold = { signal: 'KILL', pid: child.pid ?? 0 }
+    if (hold.pid !== 0) theLifeline().hold(hold)
   })

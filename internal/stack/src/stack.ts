@@ -1,4 +1,5 @@
 /** PostgreSQL, Kafka and Redis for one run of tests, demo or benchmark: up together, and gone with the process that started them. */
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { readAddresses } from './environment.js'
 import { theLifeline } from './lifeline.js'
@@ -46,9 +47,13 @@ export const startStack = async (options: StartStackOptions = {}): Promise<Stack
 
   const start = async <T>(name: ServiceName, known: T | undefined, source: Source<T>): Promise<T | undefined> => {
     if (!services.includes(name)) return undefined
-    if (known !== undefined) return known
+    const say = sayFor(onProgress, name)
+    if (known !== undefined) {
+      say('taken from the environment')
+      return known
+    }
     try {
-      const one = await source({ directory: path.join(directory, name), say: sayFor(onProgress, name), signal })
+      const one = await source({ directory: path.join(directory, name), say, signal })
       started.push(one)
       return one.service
     } catch (error) {
@@ -58,6 +63,7 @@ export const startStack = async (options: StartStackOptions = {}): Promise<Stack
   }
   const stop = async (): Promise<void> => {
     await Promise.all(started.splice(0).map((one) => one.destroy()))
+    await rm(directory, { recursive: true, force: true })
   }
 
   const knownKafka = given.kafka && (await withClasspath(given.kafka, sayFor(onProgress, 'kafka'), signal))

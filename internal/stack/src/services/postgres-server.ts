@@ -1,5 +1,5 @@
 /** One PostgreSQL server in a folder of its own, durable as in production: it can be stopped, crashed and started again. */
-import { appendFile, chown, mkdir, rm } from 'node:fs/promises'
+import { appendFile, chown, mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { unprivilegedAccount, type Account } from '../account.js'
 import { freePort } from '../free-port.js'
@@ -118,6 +118,10 @@ export class PostgresServer {
 
   /** Process ids of all children of the postmaster: backends and auxiliary processes. */
   async childPids(): Promise<number[]> {
+    if (process.platform === 'linux') {
+      const children = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
+      return children.trim().split(' ').map(Number)
+    }
     const list = await runCommand('ps', ['-A', '-o', 'pid=,ppid='])
     return list
       .split('\n')
