@@ -5,6 +5,7 @@
 export const faultPoints = {
   'outbox.events.inserted': 'the events are inserted, COMMIT is not sent',
   'outbox.commit.sent': 'COMMIT is on its way, its answer is not read',
+  'outbox.commit.acked': 'the events are committed, the caller does not know it yet',
   'relay.epoch.raised': 'the database names this relay the holder, Kafka has not fenced the old one',
   'relay.ids.initialised': 'both transactional ids are ours, the claim is not committed',
   'relay.claim.committed': 'the claim is committed, the position is not read',
