@@ -4,7 +4,13 @@
 -- TRUNCATE of a whole slot. `txid` and `seq` have defaults that writers must not override (see outbox.grant_writer):
 -- a forged txid hides an event for ever.
 
-create schema outbox;
+-- A schema that an administrator has made for a role without CREATE on the database is taken as it is; "create schema
+-- if not exists" would ask for that privilege all the same.
+do $$
+begin
+  if to_regnamespace('outbox') is null then create schema outbox; end if;
+end
+$$;
 
 create table outbox.migrations (
   number integer     primary key,
@@ -35,7 +41,16 @@ create table outbox.events (
   headers     jsonb,
   payload     bytea,
   occurred_at timestamptz not null default clock_timestamp(),
-  check (bucket between 0 and 255)
+  constraint events_bucket check (bucket between 0 and 255),
+  constraint events_partition check (partition >= 0),
+  constraint events_tombstone_key check (payload is not null or key is not null),
+  -- Plain SQL may write here too: what no relay could publish, or would spoof the envelope, is refused at once.
+  constraint events_headers check (
+    headers is null
+    or jsonb_typeof(headers) = 'object'
+       and not jsonb_path_exists(headers, 'strict $.* ? (@.type() != "string")')
+       and not jsonb_path_exists(headers, 'strict $.keyvalue().key ? (@ starts with "ce_" || @ starts with "oncebox_" || @ == "content-type")')
+  )
 ) partition by list (slot);
 
 create table outbox.events_1 partition of outbox.events for values in (1);
@@ -154,7 +169,7 @@ create table outbox.dead_letters (
 
 -- The bucket of an ordering key: the first byte of its SHA-256, as in the TypeScript library. Keyless: random.
 create function outbox.bucket(key text) returns smallint
-  language sql volatile parallel safe
+  language sql volatile parallel restricted -- random() is
   set search_path = pg_catalog, pg_temp
   return (case when key is null then floor(random() * 256)::int
                else get_byte(sha256(convert_to(key, 'UTF8')), 0) end)::smallint;
@@ -166,7 +181,7 @@ create function outbox.uuid7() returns uuid
   return encode(
     set_bit(set_bit(
       overlay(uuid_send(gen_random_uuid())
-              placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+              placing substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
               from 1 for 6),
       52, 1), 53, 1), 'hex')::uuid;
 
@@ -194,9 +209,11 @@ as $$
 begin
   execute format('grant usage on schema outbox to %I', role);
   execute format('grant insert (bucket, id, source, topic, type, key, partition, headers, payload, occurred_at) on outbox.events to %I', role);
+  -- id and txid: what became of a COMMIT whose answer was lost.
   execute format('grant select (id, txid) on outbox.events to %I', role);
   execute format('grant usage on sequence outbox.events_seq to %I', role);
   execute format('grant select on sequence outbox.slot to %I', role);
+  execute format('grant execute on function outbox.bucket(text), outbox.uuid7(), outbox.emit(text, text, text, text, jsonb, jsonb, integer) to %I', role);
 end
 $$;
 
