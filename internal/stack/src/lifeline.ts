@@ -72,6 +72,7 @@ class Lifeline {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
       cwd: '/',
+      env: { PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin` }, // rm and sleep, whatever PATH we were given
     })
     watcher.unref()
     watcher.stdin.on('error', () => undefined) // a dead watcher is replaced below

@@ -1,5 +1,5 @@
 /** One PostgreSQL server in a folder of its own, durable as in production: it can be stopped, crashed and started again. */
-import { appendFile, chown, mkdir, readFile, rm } from 'node:fs/promises'
+import { appendFile, chown, mkdir, readFile, readdir, readlink, realpath, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { unprivilegedAccount, type Account } from '../account.js'
 import { freePort } from '../free-port.js'
@@ -28,13 +28,30 @@ const defaultSettings: Readonly<Record<string, string>> = {
   log_checkpoints: 'off',
 }
 
-const startTriesMax = 20
 const ready = /database system is ready to accept connections/
 
 const configuration = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)
     .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
     .join('')
+
+const killAll = (pids: readonly number[]): void => {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It saw its postmaster die and has ended by itself.
+    }
+  }
+}
+
+/** Process ids of all processes whose working folder this is, as a server's is its data folder. */
+const processesIn = async (directory: string): Promise<number[]> => {
+  const here = await realpath(directory)
+  const pids = (await readdir('/proc').catch(() => [])).map(Number).filter(Number.isInteger)
+  const folders = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => undefined)))
+  return pids.filter((_, index) => folders[index] === here)
+}
 
 export class PostgresServer {
   readonly port: number
@@ -94,14 +111,13 @@ export class PostgresServer {
   /** Starts the server on its port again; after a crash this includes crash recovery. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#running !== undefined) return
-    for (let attempt = 1; this.#running === undefined; attempt += 1) {
-      try {
-        this.#running = await this.#spawn(signal)
-      } catch (error) {
-        // Backends of a killed postmaster hold its shared memory until they notice; each try gives them its own duration.
-        const held = error instanceof Error && /shared memory block|lock file "postmaster.pid"/.test(error.message)
-        if (!held || attempt === startTriesMax) throw error
-      }
+    try {
+      this.#running = await this.#spawn(signal)
+    } catch (error) {
+      // Backends at work can outlive a killed postmaster, and hold its shared memory: PostgreSQL's hint is to end them.
+      if (!(error instanceof Error) || !error.message.includes('pre-existing shared memory block')) throw error
+      killAll(await processesIn(this.dataDirectory))
+      this.#running = await this.#spawn(signal)
     }
     const running = this.#running
     void running.exited.then(() => {
@@ -135,13 +151,7 @@ export class PostgresServer {
     const children = await this.childPids()
     await this.#running.end('SIGKILL')
     this.#running = undefined
-    for (const pid of children) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It saw its postmaster die and has ended by itself.
-      }
-    }
+    killAll(children)
   }
 
   /** Ends the server without saving anything, and deletes its files. */
