@@ -4,6 +4,7 @@ import { theLifeline } from './lifeline.js'
 import type { Say } from './progress.js'
 import { randomName } from './random-name.js'
 import { KafkaBroker } from './services/kafka-broker.js'
+import { kafkaRuntime } from './services/kafka-runtime.js'
 
 export interface PrivateKafkaOptions {
   /** Lines for server.properties. */
@@ -35,7 +36,9 @@ const silent: Say = () => undefined
 /** Starts a broker of one's own, always embedded; disposing of it deletes its files. */
 export const startPrivateKafka = async (options: PrivateKafkaOptions = {}): Promise<PrivateKafka> => {
   const directory = path.join(theLifeline().runDirectory, randomName('kafka'))
+  const runtime = await kafkaRuntime(silent, options.signal)
   const broker = await KafkaBroker.create({
+    runtime,
     signal: options.signal,
     settings: { ...shortSession, ...options.settings },
     directory,

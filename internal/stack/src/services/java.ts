@@ -6,13 +6,19 @@ import { StackError } from '../stack-error.js'
 const oldest = 17
 
 /** The `java` program of JAVA_HOME, else of PATH. */
-export const javaProgram = (): string => {
+const javaProgram = (): string => {
   const home = process.env['JAVA_HOME']
   return home === undefined || home === '' ? 'java' : path.join(home, 'bin', 'java')
 }
 
-/** Throws a StackError that says what to install, unless there is a Java that runs Kafka 4. */
-export const requireJava = async (signal?: AbortSignal): Promise<void> => {
+export interface Java {
+  readonly program: string
+  /** All that it says about itself; tells builds apart. */
+  readonly version: string
+}
+
+/** The Java that runs Kafka 4; throws a StackError that says what to install where there is none. */
+export const requireJava = async (signal?: AbortSignal): Promise<Java> => {
   const java = javaProgram()
   let output: string
   try {
@@ -22,6 +28,6 @@ export const requireJava = async (signal?: AbortSignal): Promise<void> => {
     throw new StackError('STACK_JAVA_MISSING', `Kafka needs Java ${oldest} or newer, and \`${java}\` does not run`, { cause })
   }
   const major = Number(/version "(?:1\.)?(\d+)/.exec(output)?.[1] ?? 0)
-  if (major >= oldest) return
+  if (major >= oldest) return { program: java, version: output }
   throw new StackError('STACK_JAVA_MISSING', `Kafka needs Java ${oldest} or newer, and \`${java}\` is Java ${major}`)
 }

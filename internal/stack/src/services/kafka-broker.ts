@@ -6,11 +6,12 @@ import { freePort } from '../free-port.js'
 import type { Say } from '../progress.js'
 import { runCommand } from '../run-command.js'
 import { ServiceProcess } from '../service-process.js'
-import { javaProgram, requireJava } from './java.js'
-import { kafkaClasspath, kafkaFile } from './kafka-jars.js'
+import { kafkaFile } from './kafka-jars.js'
+import type { KafkaRuntime } from './kafka-runtime.js'
 
 export interface KafkaBrokerOptions {
   readonly directory: string
+  readonly runtime: KafkaRuntime
   /** Added to server.properties, later lines win. */
   readonly settings?: Readonly<Record<string, string>>
   readonly say: Say
@@ -41,11 +42,6 @@ const defaultSettings = (port: number, controllerPort: number, logDirectory: str
 })
 
 const ready = /Kafka Server started/
-// A broker gets on with less than it would take; the pauses are what a latency measurement would see.
-const javaOptions = ['-Xms256m', '-Xmx700m', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-Djava.awt.headless=true']
-// For programs that live for a second, compiling well costs more than it gains.
-const shortJavaOptions = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto']
-
 const properties = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)
     .map(([name, value]) => `${name}=${value.replaceAll('\\', '\\\\')}\n`)
@@ -60,31 +56,34 @@ export class KafkaBroker {
   /** Where the partitions lie, for DumpLogSegments. */
   readonly logDirectory: string
   readonly brokers: readonly string[]
-  readonly classpath: string
+  readonly #runtime: KafkaRuntime
   readonly #say: Say
   #running: ServiceProcess | undefined
 
-  private constructor(options: KafkaBrokerOptions, classpath: string, port: number) {
+  private constructor(options: KafkaBrokerOptions, port: number) {
     this.directory = options.directory
     this.logDirectory = path.join(options.directory, 'data')
     this.brokers = [`127.0.0.1:${port}`]
-    this.classpath = classpath
+    this.#runtime = options.runtime
     this.#say = options.say
   }
 
   /** Formats a new cluster in `directory` and starts it. */
   static async create(options: KafkaBrokerOptions): Promise<KafkaBroker> {
-    const { directory, signal } = options
-    await requireJava(signal)
-    const [classpath, port, controllerPort] = await Promise.all([kafkaClasspath(options.say, signal), freePort(), freePort()])
-    const broker = new KafkaBroker(options, classpath, port)
+    const { directory, runtime, signal } = options
+    const [port, controllerPort] = [await freePort(), await freePort()]
+    const broker = new KafkaBroker(options, port)
     await mkdir(directory, { recursive: true })
     const settings = { ...defaultSettings(port, controllerPort, broker.logDirectory), ...options.settings }
     await writeFile(broker.#settingsFile, properties(settings))
     const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', broker.#settingsFile]
-    await runCommand(javaProgram(), [...shortJavaOptions, logging, '-cp', classpath, ...format], { directory, signal })
+    await runCommand(runtime.java, [...runtime.toolOptions, logging, '-cp', runtime.classpath, ...format], { directory, signal })
     await broker.start(signal)
     return broker
+  }
+
+  get classpath(): string {
+    return this.#runtime.classpath
   }
 
   get pid(): number {
@@ -101,8 +100,8 @@ export class KafkaBroker {
     if (this.#running !== undefined) return
     const running = await ServiceProcess.start({
       name: 'kafka',
-      command: javaProgram(),
-      arguments: [...javaOptions, logging, '-cp', this.classpath, 'kafka.Kafka', this.#settingsFile],
+      command: this.#runtime.java,
+      arguments: [...this.#runtime.brokerOptions, logging, '-cp', this.classpath, 'kafka.Kafka', this.#settingsFile],
       directory: this.directory,
       logFile: this.logFile,
       ready,

@@ -5,6 +5,7 @@ import { StackError } from '../stack-error.js'
 import { isDockerRunning, startKafkaContainer, startPostgresContainer, startRedisContainer } from './docker.js'
 import { KafkaBroker } from './kafka-broker.js'
 import { kafkaClasspath } from './kafka-jars.js'
+import { kafkaRuntime } from './kafka-runtime.js'
 import { PostgresServer } from './postgres-server.js'
 import { startRedisServer } from './redis-server.js'
 
@@ -38,7 +39,8 @@ export const postgresSource = either(async (request) => {
 }, startPostgresContainer)
 
 export const kafkaSource = either<Kafka>(async (request) => {
-  const broker = await KafkaBroker.create(request)
+  const runtime = await kafkaRuntime(request.say, request.signal)
+  const broker = await KafkaBroker.create({ ...request, runtime })
   return { service: { brokers: broker.brokers, classpath: broker.classpath }, destroy: () => broker.destroy() }
 }, startKafkaContainer)
 
