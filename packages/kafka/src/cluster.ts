@@ -1,0 +1,257 @@
+import { invariant, nextDelayMs, OutboxError } from '@oncebox/core'
+import { BrokerConnections } from './broker-connections.js'
+import type { KafkaClient, TopicDescription } from './client.js'
+import { Deadline } from './deadline.js'
+import {
+  resolveKafkaOptions,
+  type BrokerAddress,
+  type KafkaOptions,
+  type ResolvedKafkaOptions,
+} from './options.js'
+import type { Api } from './protocol/api.js'
+import { describeConfigs } from './protocol/describe-configs.js'
+import { coordinatorNotReady, describeCode, errorCode, topicNotReady } from './protocol/error-codes.js'
+import { findCoordinator } from './protocol/find-coordinator.js'
+import { metadata, type MetadataAnswer } from './protocol/metadata.js'
+
+/** Where the partitions of a topic are led. */
+export interface TopicLayout {
+  readonly topicId: string
+  /** By partition: the broker id of its leader. */
+  readonly leaders: readonly number[]
+}
+
+const connectDeadlineMs = 15_000
+const topicPatienceMs = 5_000
+const retry = { minMs: 20, maxMs: 500 }
+const defaultMaxMessageBytes = 1_048_588
+
+/**
+ * Connects and checks that the cluster speaks transactions v2 (KIP-890).
+ *
+ * @example
+ * await using client = await connectKafka({ brokers: ['localhost:9092'] })
+ * @throws OutboxError KAFKA_OPTIONS_INVALID, KAFKA_UNSUPPORTED, KAFKA_UNAVAILABLE after 15 s, KAFKA_AUTHORIZATION_FAILED
+ */
+export async function connectKafka(
+  options: KafkaOptions,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<KafkaClient> {
+  const cluster = new Cluster(resolveKafkaOptions(options))
+  try {
+    await cluster.connect(signal)
+    return cluster
+  } catch (error) {
+    await cluster.close()
+    throw error
+  }
+}
+
+/** The inside of a client that `connectKafka` returned. */
+export function clusterOf(client: KafkaClient): Cluster {
+  invariant(client instanceof Cluster, 'a KafkaClient comes from connectKafka()')
+  return client
+}
+
+/** A cluster as this process knows it: brokers, topics, coordinators; and connections for everything but sessions. */
+export class Cluster implements KafkaClient {
+  readonly options: ResolvedKafkaOptions
+  /** For requests that are answered at once. */
+  readonly queries: BrokerConnections
+  /** For Fetch, which may wait. */
+  readonly fetches: BrokerConnections
+  readonly #brokers = new Map<number, BrokerAddress>()
+  readonly #layouts = new Map<string, TopicLayout>()
+  readonly #descriptions = new Map<string, TopicDescription>()
+  #clusterId = ''
+
+  constructor(options: ResolvedKafkaOptions) {
+    this.options = options
+    this.queries = new BrokerConnections(options)
+    this.fetches = new BrokerConnections(options)
+  }
+
+  get clusterId(): string {
+    return this.#clusterId
+  }
+
+  /** Asks for the brokers, trying the seeds in turn until the deadline. */
+  async connect(signal?: AbortSignal): Promise<void> {
+    using deadline = new Deadline(
+      connectDeadlineMs,
+      `connecting to ${this.options.clientId}'s brokers`,
+      signal,
+    )
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#askMetadata([], deadline)
+        return
+      } catch (error) {
+        // Refusals (unsupported, unauthorized) and the deadline end it; an unreachable broker may come back.
+        if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE') || attempt >= 5) throw error
+        await deadline.delay(nextDelayMs(retry, attempt))
+      }
+    }
+  }
+
+  async describeTopic(
+    name: string,
+    { refresh = false, signal }: { readonly refresh?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<TopicDescription> {
+    const known = this.#descriptions.get(name)
+    if (known !== undefined && !refresh) return known
+    using deadline = new Deadline(this.options.requestTimeoutMs, `describing topic ${name}`, signal)
+    const { topicId, leaders } = await this.layout(name, deadline, {
+      refresh: true,
+      patienceMs: topicPatienceMs,
+    })
+    const configs = await this.askAny(
+      describeConfigs,
+      { topic: name, names: ['max.message.bytes'] },
+      deadline,
+    )
+    const maxMessageBytes = Number(configs.configs.get('max.message.bytes') ?? defaultMaxMessageBytes)
+    const description = Object.freeze({ name, topicId, partitions: leaders.length, maxMessageBytes })
+    this.#descriptions.set(name, description)
+    return description
+  }
+
+  /**
+   * Leaders and id of a topic. With `patienceMs`, a topic that is unknown or leaderless is asked for again so long: a
+   * fresh one is for a while.
+   *
+   * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE
+   */
+  async layout(
+    topic: string,
+    deadline: Deadline,
+    {
+      refresh = false,
+      patienceMs = topicPatienceMs,
+    }: { readonly refresh?: boolean; readonly patienceMs?: number } = {},
+  ): Promise<TopicLayout> {
+    const known = this.#layouts.get(topic)
+    if (known !== undefined && !refresh) return known
+    const patientUntil = performance.now() + patienceMs
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#askMetadata([topic], deadline)
+      const found = readLayout(answer, topic)
+      if (typeof found !== 'number') {
+        this.#layouts.set(topic, found)
+        return found
+      }
+      if (!topicNotReady.has(found) || performance.now() >= patientUntil) throw topicUnavailable(topic, found)
+      await deadline.delay(nextDelayMs(retry, attempt))
+    }
+  }
+
+  /** The address of a broker that metadata or a coordinator look-up named. */
+  async address(nodeId: number, deadline: Deadline): Promise<BrokerAddress> {
+    if (!this.#brokers.has(nodeId)) await this.#askMetadata([], deadline)
+    const address = this.#brokers.get(nodeId)
+    if (address !== undefined) return address
+    throw new OutboxError('KAFKA_UNAVAILABLE', `broker ${nodeId} is not in the cluster's metadata`, {
+      details: { nodeId },
+    })
+  }
+
+  /** The broker that keeps the state of a transactional id. Waits while the cluster has none yet. */
+  async coordinator(transactionalId: string, deadline: Deadline): Promise<BrokerAddress> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.askAny(findCoordinator, { transactionalId }, deadline)
+      const found = answer.coordinators[0]
+      const code = found?.errorCode ?? errorCode.UNKNOWN_SERVER_ERROR
+      if (found !== undefined && code === errorCode.NONE) return { host: found.host, port: found.port }
+      if (!coordinatorNotReady.has(code)) {
+        throw new OutboxError(
+          code === errorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            ? 'KAFKA_AUTHORIZATION_FAILED'
+            : 'KAFKA_UNAVAILABLE',
+          `looking up the coordinator of ${transactionalId}: ${describeCode(code)}`,
+          { details: { transactionalId, code } },
+        )
+      }
+      await deadline.delay(nextDelayMs(retry, attempt))
+    }
+  }
+
+  /** Asks any broker: one that is connected first, then the others, then the seeds. */
+  async askAny<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    deadline: Deadline,
+  ): Promise<Answer> {
+    const known = [...this.#brokers.values()]
+    const candidates = [
+      ...known.filter((address) => this.queries.has(address)),
+      ...known.filter((address) => !this.queries.has(address)),
+      ...this.options.seeds,
+    ]
+    let failure: unknown
+    for (const address of candidates) {
+      deadline.throwIfExpired()
+      try {
+        const connection = await this.queries.to(address, deadline)
+        return await deadline.race(connection.call(api, request))
+      } catch (error) {
+        if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  /** Asks the leader of a partition; `topicNotReady` codes are the caller's, who refreshes the layout and asks again. */
+  async askLeader<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    at: { readonly topic: string; readonly partition: number; readonly connections?: BrokerConnections },
+    deadline: Deadline,
+  ): Promise<Answer> {
+    const { leaders } = await this.layout(at.topic, deadline)
+    const leader = leaders[at.partition]
+    if (leader === undefined)
+      throw new OutboxError('KAFKA_TOPIC_UNAVAILABLE', `${at.topic} has no partition ${at.partition}`, {
+        details: { ...at, connections: undefined },
+      })
+    const connection = await (at.connections ?? this.queries).to(
+      await this.address(leader, deadline),
+      deadline,
+    )
+    return await deadline.race(connection.call(api, request))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.queries.close(), this.fetches.close()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #askMetadata(topics: readonly string[], deadline: Deadline): Promise<MetadataAnswer> {
+    const answer = await this.askAny(metadata, { topics }, deadline)
+    this.#clusterId = answer.clusterId ?? ''
+    this.#brokers.clear()
+    for (const { nodeId, host, port } of answer.brokers) this.#brokers.set(nodeId, { host, port })
+    return answer
+  }
+}
+
+/** The layout, or the code that says why there is none yet. */
+function readLayout(answer: MetadataAnswer, topic: string): TopicLayout | number {
+  const found = answer.topics.find(({ name }) => name === topic)
+  if (found === undefined) return errorCode.UNKNOWN_TOPIC_OR_PARTITION
+  if (found.errorCode !== errorCode.NONE) return found.errorCode
+  const leaders: number[] = []
+  for (const { index, leaderId } of found.partitions) {
+    // A partition without a leader has id -1: only whoever needs that partition has to care.
+    leaders[index] = leaderId
+  }
+  return { topicId: found.topicId, leaders }
+}
+
+export const topicUnavailable = (topic: string, code: number): OutboxError =>
+  new OutboxError('KAFKA_TOPIC_UNAVAILABLE', `topic ${topic}: ${describeCode(code)}`, {
+    details: { topic, code },
+  })

@@ -1,0 +1,91 @@
+import { nextDelayMs, OutboxError } from '@oncebox/core'
+import type { BrokerConnections } from './broker-connections.js'
+import { topicUnavailable, type Cluster } from './cluster.js'
+import type { Deadline } from './deadline.js'
+import type { Api } from './protocol/api.js'
+import { describeProducers, type ActiveProducer } from './protocol/describe-producers.js'
+import { errorCode, topicNotReady } from './protocol/error-codes.js'
+import { listOffsets } from './protocol/list-offsets.js'
+
+export interface PartitionAddress {
+  readonly topic: string
+  readonly partition: number
+}
+
+const retry = { minMs: 20, maxMs: 500 }
+const patienceMs = 10_000
+
+/** Offset of the first record that is still there. */
+export async function logStartOffset(
+  cluster: Cluster,
+  at: PartitionAddress,
+  deadline: Deadline,
+): Promise<bigint> {
+  const request = { ...at, isolation: 'read-uncommitted', position: 'earliest' } as const
+  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at).offset
+}
+
+/** Everything below it is decided: committed or aborted. Read_committed readers see no further. */
+export async function lastStableOffset(
+  cluster: Cluster,
+  at: PartitionAddress,
+  deadline: Deadline,
+): Promise<bigint> {
+  const request = { ...at, isolation: 'read-committed', position: 'latest' } as const
+  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at).offset
+}
+
+/** The producers with an open transaction on the partition. */
+export async function openTransactions(
+  cluster: Cluster,
+  at: PartitionAddress,
+  deadline: Deadline,
+): Promise<readonly ActiveProducer[]> {
+  const { producers } = required(await askPatiently(cluster, describeProducers, at, at, deadline), at)
+  return producers.filter(({ transactionStartOffset }) => transactionStartOffset >= 0n)
+}
+
+function required<Answer extends { readonly errorCode: number }>(
+  answer: Answer,
+  at: PartitionAddress,
+): Answer {
+  if (answer.errorCode === errorCode.NONE) return answer
+  throw topicUnavailable(at.topic, answer.errorCode)
+}
+
+/**
+ * Asks the leader, and again with fresh metadata while the partition has none, its leader moves or is unreachable; for
+ * a bounded time. Other codes are the caller's. For questions only: a request that changes something is not repeated so
+ * lightly.
+ *
+ * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, KAFKA_UNAVAILABLE
+ */
+export async function askPatiently<Request, Answer extends { readonly errorCode: number }>(
+  cluster: Cluster,
+  api: Api<Request, Answer>,
+  request: Request,
+  at: PartitionAddress,
+  deadline: Deadline,
+  options: { readonly connections?: BrokerConnections } = {},
+): Promise<Answer> {
+  const patientUntil = performance.now() + patienceMs
+  for (let attempt = 1; ; attempt++) {
+    let failure: OutboxError
+    try {
+      const answer = await cluster.askLeader(
+        api,
+        request,
+        { ...at, ...(options.connections && { connections: options.connections }) },
+        deadline,
+      )
+      if (!topicNotReady.has(answer.errorCode)) return answer
+      failure = topicUnavailable(at.topic, answer.errorCode)
+    } catch (error) {
+      if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
+      failure = error
+    }
+    if (performance.now() >= patientUntil) throw failure
+    await deadline.delay(nextDelayMs(retry, attempt))
+    await cluster.layout(at.topic, deadline, { refresh: true })
+  }
+}

@@ -1,0 +1,100 @@
+import { nextDelayMs, OutboxError } from '@oncebox/core'
+import type { KafkaClient, TopicDescription } from './client.js'
+import { clusterOf, type Cluster } from './cluster.js'
+import { Deadline } from './deadline.js'
+import { within } from './options.js'
+import { createTopics } from './protocol/create-topics.js'
+import { describeConfigs } from './protocol/describe-configs.js'
+import { authorizationFailed, describeCode, errorCode } from './protocol/error-codes.js'
+
+export interface ProgressTopicOptions {
+  readonly topic: string
+  /** One per shard. */
+  readonly partitions: number
+  /** Default: the broker's. Three or more in production. */
+  readonly replicationFactor?: number
+  readonly signal?: AbortSignal
+}
+
+const deadlineMs = 30_000
+const retry = { minMs: 50, maxMs: 500 }
+
+/**
+ * Creates the progress topic when it does not exist, and checks it: exactly `cleanup.policy=compact`. With `delete`
+ * beside it, which is a common default, the position is gone after the retention time.
+ *
+ * @throws OutboxError KAFKA_PROGRESS_TOPIC_INVALID, KAFKA_AUTHORIZATION_FAILED, KAFKA_TOPIC_UNAVAILABLE
+ */
+export async function ensureProgressTopic(
+  client: KafkaClient,
+  options: ProgressTopicOptions,
+): Promise<TopicDescription> {
+  const cluster = clusterOf(client)
+  const partitions = within('partitions', options.partitions, 1, 100_000)
+  using deadline = new Deadline(deadlineMs, `preparing the progress topic ${options.topic}`, options.signal)
+  await createIfMissing(cluster, options, deadline)
+  const signal = { signal: deadline.signal }
+  const description = await cluster.describeTopic(options.topic, { refresh: true, ...signal })
+  if (description.partitions !== partitions) {
+    throw invalid(
+      options.topic,
+      `it has ${description.partitions} partitions, ${partitions} are needed: one per shard`,
+    )
+  }
+  const policy = await cleanupPolicy(cluster, options.topic, deadline)
+  if (policy !== 'compact') throw invalid(options.topic, `its cleanup.policy is ${policy}, not compact`)
+  return description
+}
+
+async function createIfMissing(
+  cluster: Cluster,
+  options: ProgressTopicOptions,
+  deadline: Deadline,
+): Promise<void> {
+  const exists = await cluster
+    .layout(options.topic, deadline, { refresh: true, patienceMs: 0 })
+    .then(() => true)
+    .catch((error: unknown) => {
+      if (OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE')) return false
+      throw error
+    })
+  if (exists) return
+  const request = {
+    topic: options.topic,
+    partitions: options.partitions,
+    replicationFactor: options.replicationFactor ?? -1,
+    configs: [['cleanup.policy', 'compact']] as const,
+    timeoutMs: Math.ceil(deadline.remainingMs),
+  }
+  const { errorCode: code, errorMessage } = await cluster.askAny(createTopics, request, deadline)
+  if (code === errorCode.NONE || code === errorCode.TOPIC_ALREADY_EXISTS) return
+  const message = `creating ${options.topic}: ${describeCode(code)}${errorMessage === null ? '' : `: ${errorMessage}`}`
+  throw new OutboxError(
+    authorizationFailed.has(code) ? 'KAFKA_AUTHORIZATION_FAILED' : 'KAFKA_PROGRESS_TOPIC_INVALID',
+    message,
+    {
+      details: { topic: options.topic, code },
+    },
+  )
+}
+
+async function cleanupPolicy(cluster: Cluster, topic: string, deadline: Deadline): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await cluster.askAny(describeConfigs, { topic, names: ['cleanup.policy'] }, deadline)
+    if (answer.errorCode === errorCode.NONE) return answer.configs.get('cleanup.policy') ?? 'unknown'
+    // A topic that was just created is unknown to some brokers for a moment.
+    if (answer.errorCode !== errorCode.UNKNOWN_TOPIC_OR_PARTITION) {
+      throw new OutboxError(
+        'KAFKA_AUTHORIZATION_FAILED',
+        `reading the configuration of ${topic}: ${describeCode(answer.errorCode)}`,
+        {
+          details: { topic, code: answer.errorCode },
+        },
+      )
+    }
+    await deadline.delay(nextDelayMs(retry, attempt))
+  }
+}
+
+const invalid = (topic: string, why: string): OutboxError =>
+  new OutboxError('KAFKA_PROGRESS_TOPIC_INVALID', `progress topic ${topic}: ${why}`, { details: { topic } })

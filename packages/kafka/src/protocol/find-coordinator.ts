@@ -1,0 +1,41 @@
+import type { Api } from './api.js'
+
+export interface FindCoordinatorAnswer {
+  readonly throttleMs: number
+  readonly coordinators: readonly {
+    readonly key: string
+    readonly nodeId: number
+    readonly host: string
+    readonly port: number
+    readonly errorCode: number
+  }[]
+}
+
+const transactionKeyType = 1
+
+/** FindCoordinator 4: the broker that keeps the state of a transactional id. */
+export const findCoordinator: Api<{ readonly transactionalId: string }, FindCoordinatorAnswer> = {
+  name: 'FindCoordinator',
+  key: 10,
+  version: 4,
+  encode: (writer, request) => {
+    writer.int8(transactionKeyType)
+    writer.compactArray([request.transactionalId], (key) => writer.compactString(key))
+    writer.noTags()
+  },
+  decode: (reader) => {
+    const throttleMs = reader.int32()
+    const coordinators = reader.compactArray(() => {
+      const key = reader.compactString()
+      const nodeId = reader.int32()
+      const host = reader.compactString()
+      const port = reader.int32()
+      const errorCode = reader.int16()
+      reader.compactNullableString() // error message
+      reader.tags()
+      return { key, nodeId, host, port, errorCode }
+    })
+    reader.tags()
+    return { throttleMs, coordinators }
+  },
+}

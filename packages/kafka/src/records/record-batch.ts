@@ -1,0 +1,53 @@
+import { crc32c } from '@node-rs/crc32'
+import { batchAttributes, batchLayout, batchMagic, batchOverheadBytes } from './batch-layout.js'
+import { recordBuffers } from './buffer-pool.js'
+
+/** A record batch being filled: records are written behind the room for its header, the header comes last. */
+export class RecordBatch {
+  /** Grows by doubling up to the batch's limit; written by {@link PartitionRecords.append}. */
+  buffer: Buffer
+  /** Where the next record goes; the size of the batch when it is full. */
+  end: number = batchLayout.records
+  count = 0
+  readonly baseTimestampMs: number
+  maxTimestampMs: number
+
+  constructor(firstTimestampMs: number, bytes: number) {
+    this.buffer = recordBuffers.take(bytes)
+    this.baseTimestampMs = firstTimestampMs
+    this.maxTimestampMs = firstTimestampMs
+  }
+
+  /** Makes room for `bytes` more. */
+  reserve(bytes: number): void {
+    if (this.end + bytes <= this.buffer.length) return
+    const larger = recordBuffers.take(this.end + bytes)
+    this.buffer.copy(larger, 0, 0, this.end)
+    recordBuffers.give(this.buffer)
+    this.buffer = larger
+  }
+
+  /** Writes the header with its checksum and returns the batch as it goes over the wire: a view, not a copy. */
+  seal(producerId: bigint, producerEpoch: number, baseSequence: number): Buffer {
+    const bytes = this.buffer.subarray(0, this.end)
+    bytes.writeBigInt64BE(0n, batchLayout.baseOffset)
+    bytes.writeInt32BE(this.end - batchOverheadBytes, batchLayout.length)
+    bytes.writeInt32BE(-1, batchLayout.partitionLeaderEpoch)
+    bytes.writeInt8(batchMagic, batchLayout.magic)
+    bytes.writeInt16BE(batchAttributes.transactional, batchLayout.attributes)
+    bytes.writeInt32BE(this.count - 1, batchLayout.lastOffsetDelta)
+    bytes.writeBigInt64BE(BigInt(this.baseTimestampMs), batchLayout.baseTimestamp)
+    bytes.writeBigInt64BE(BigInt(this.maxTimestampMs), batchLayout.maxTimestamp)
+    bytes.writeBigInt64BE(producerId, batchLayout.producerId)
+    bytes.writeInt16BE(producerEpoch, batchLayout.producerEpoch)
+    bytes.writeInt32BE(baseSequence, batchLayout.baseSequence)
+    bytes.writeInt32BE(this.count, batchLayout.recordCount)
+    bytes.writeUInt32BE(crc32c(bytes.subarray(batchLayout.attributes)), batchLayout.crc)
+    return bytes
+  }
+
+  /** Gives the memory back; the batch must not be touched afterwards. */
+  release(): void {
+    recordBuffers.give(this.buffer)
+  }
+}

@@ -1,0 +1,319 @@
+import { invariant, nextDelayMs, OutboxError } from '@oncebox/core'
+import type { BrokerConnections } from '../broker-connections.js'
+import type { Cluster } from '../cluster.js'
+import type { Deadline } from '../deadline.js'
+import { KafkaFailure } from '../kafka-failure.js'
+import { describeCode, errorCode, fencing, topicNotReady } from '../protocol/error-codes.js'
+import { produce, type ProduceAnswer } from '../protocol/produce.js'
+import type { PartitionRecords } from '../records/partition-records.js'
+import type { RecordBatch } from '../records/record-batch.js'
+import { packRequests, type BatchToSend, type PackedRequest } from './pack-requests.js'
+import type { Producer } from './producer.js'
+
+/** Where the records of one partition went. Another producer's records may lie between two batches. */
+export interface Placement {
+  readonly topic: string
+  readonly partition: number
+  readonly baseOffset: bigint
+  readonly lastOffset: bigint
+  readonly count: number
+}
+
+export interface ProduceContext {
+  readonly cluster: Cluster
+  readonly connections: BrokerConnections
+  readonly producer: Producer
+  readonly deadline: Deadline
+  /** How long a topic may refuse with "unknown", "no leader" and the like before the transaction is given up. */
+  readonly topicPatienceMs: number
+  /** Awaited when the bytes of the first wave are with the sockets. */
+  readonly onSent?: () => void | Promise<void>
+}
+
+/** Thrown when every batch was answered and some topic stays unavailable or refuses a batch: the transaction can be aborted cleanly. */
+export class ProduceRefused extends OutboxError {}
+
+// The broker remembers the last 5 batches of a producer: a sixth in flight could not be told from a duplicate when resent.
+const batchesInFlightMax = 5
+const retry = { minMs: 2, maxMs: 20 }
+const topicRetry = { minMs: 20, maxMs: 250 }
+
+/** One partition's batches on their way: those below `acked` are in the log. */
+interface Delivery {
+  readonly records: PartitionRecords
+  readonly batches: readonly RecordBatch[]
+  readonly sealed: readonly Buffer[]
+  acked: number
+  baseOffset: bigint
+  lastOffset: bigint
+}
+
+/**
+ * Sends every batch and returns when each is acknowledged with 0. What the broker refuses without appending (topic not
+ * ready, markers of the last transaction still being written) is sent again with the same sequence numbers.
+ *
+ * @throws ProduceRefused when it is certain that all answers are in; KafkaFailure otherwise: never commit after either.
+ */
+export async function produceRecords(
+  partitions: readonly PartitionRecords[],
+  context: ProduceContext,
+): Promise<readonly Placement[]> {
+  const deliveries = partitions.map((records) => startDelivery(records, context.producer))
+  const patientUntil = performance.now() + Math.min(context.topicPatienceMs, context.deadline.remainingMs / 2)
+  const announce = once(context.onSent)
+  for (let attempt = 1; ; attempt++) {
+    const unfinished = deliveries.filter(({ acked, batches }) => acked < batches.length)
+    if (unfinished.length === 0) return deliveries.map(placement)
+    const refusals = await sendWave(unfinished, context, announce)
+    const refused = refusals.find(({ code }) => code !== errorCode.CONCURRENT_TRANSACTIONS)
+    if (refusals.length === 0) attempt = 0
+    else if (refused === undefined) await context.deadline.delay(nextDelayMs(retry, attempt))
+    else {
+      if (performance.now() >= patientUntil) throw topicRefused(refused)
+      await context.deadline.delay(nextDelayMs(topicRetry, attempt))
+      for (const topic of new Set(refusals.map(({ delivery }) => delivery.records.topic))) {
+        await refreshLayout(topic, context)
+      }
+    }
+  }
+}
+
+function once(action: (() => void | Promise<void>) | undefined): () => void | Promise<void> {
+  let rest = action
+  return () => {
+    const first = rest
+    rest = undefined
+    return first?.()
+  }
+}
+
+interface Refusal {
+  readonly delivery: Delivery
+  readonly code: number
+  readonly message: string | null
+}
+
+function startDelivery(records: PartitionRecords, producer: Producer): Delivery {
+  const batches = records.takeBatches()
+  let sequence = 0 // EndTxn 5 raises the epoch, and sequences start again with each epoch
+  const sealed = batches.map((batch) => {
+    const bytes = batch.seal(producer.producerId, producer.producerEpoch, sequence)
+    sequence += batch.count
+    return bytes
+  })
+  return { records, batches, sealed, acked: 0, baseOffset: -1n, lastOffset: -1n }
+}
+
+const placement = ({ records, baseOffset, lastOffset }: Delivery): Placement => ({
+  topic: records.topic,
+  partition: records.partition,
+  baseOffset,
+  lastOffset,
+  count: records.count,
+})
+
+/** Sends up to 5 batches of each partition, waits for every answer, and returns the partitions that have to try again. */
+async function sendWave(
+  deliveries: readonly Delivery[],
+  context: ProduceContext,
+  onSent: () => void | Promise<void>,
+): Promise<readonly Refusal[]> {
+  const { deadline } = context
+  const unsent: Refusal[] = []
+  const batches = await batchesByLeader(deliveries, context, unsent)
+  const sent: { readonly request: PackedRequest<Delivery>; readonly answer: Promise<ProduceAnswer> }[] = []
+  for (const request of packRequests(batches)) {
+    const connection = await connect(request, context)
+    if (connection === undefined) {
+      for (const { owner } of request.batches)
+        unsent.push({
+          delivery: owner,
+          code: errorCode.NETWORK_EXCEPTION,
+          message: 'its leader is unreachable',
+        })
+      continue
+    }
+    const { answer } = await deadline.race(
+      connection.send(produce, {
+        transactionalId: context.producer.transactionalId,
+        timeoutMs: Math.ceil(
+          Math.max(1, Math.min(deadline.remainingMs, context.cluster.options.requestTimeoutMs)),
+        ),
+        topics: groupByTopic(request.batches),
+      }),
+    )
+    sent.push({ request, answer })
+  }
+  if (sent.length > 0) await onSent()
+  const results = new Map<Delivery, Map<number, ProduceResult>>()
+  for (const { request, answer } of sent) collectResults(request, await deadline.race(answer), results)
+  return [...unsent, ...applyResults(results)]
+}
+
+async function batchesByLeader(
+  deliveries: readonly Delivery[],
+  context: ProduceContext,
+  unsent: Refusal[],
+): Promise<BatchToSend<Delivery>[]> {
+  const batches: BatchToSend<Delivery>[] = []
+  for (const delivery of deliveries) {
+    const { topic, partition } = delivery.records
+    const leader = await leaderOf(topic, partition, context)
+    if (leader === undefined) {
+      unsent.push({ delivery, code: errorCode.LEADER_NOT_AVAILABLE, message: null })
+      continue
+    }
+    const end = Math.min(delivery.acked + batchesInFlightMax, delivery.batches.length)
+    for (let index = delivery.acked; index < end; index++) {
+      const bytes = delivery.sealed[index]
+      invariant(bytes !== undefined, 'a sealed batch for each batch')
+      batches.push({ owner: delivery, index, round: index - delivery.acked, leader, bytes })
+    }
+  }
+  return batches
+}
+
+async function leaderOf(
+  topic: string,
+  partition: number,
+  { cluster, deadline }: ProduceContext,
+): Promise<number | undefined> {
+  try {
+    const { leaders } = await cluster.layout(topic, deadline, { patienceMs: 0 })
+    const leader = leaders[partition] ?? -1
+    return leader < 0 ? undefined : leader
+  } catch (error) {
+    if (deadline.expired || !OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE')) throw error
+    return undefined
+  }
+}
+
+/** The connection to a request's leader; undefined when there is none to be had, in which case nothing was sent. */
+async function connect(request: PackedRequest<Delivery>, { cluster, connections, deadline }: ProduceContext) {
+  try {
+    return await connections.to(await cluster.address(request.leader, deadline), deadline)
+  } catch (error) {
+    if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
+    return undefined
+  }
+}
+
+function groupByTopic(
+  batches: readonly BatchToSend<Delivery>[],
+): { name: string; partitions: { index: number; batch: Buffer }[] }[] {
+  const topics = new Map<string, { index: number; batch: Buffer }[]>()
+  for (const { owner, bytes } of batches) {
+    const partitions = topics.get(owner.records.topic)
+    const entry = { index: owner.records.partition, batch: bytes }
+    if (partitions === undefined) topics.set(owner.records.topic, [entry])
+    else partitions.push(entry)
+  }
+  return Array.from(topics, ([name, partitions]) => ({ name, partitions }))
+}
+
+interface ProduceResult {
+  readonly code: number
+  readonly baseOffset: bigint
+  readonly message: string | null
+}
+
+function collectResults(
+  request: PackedRequest<Delivery>,
+  answer: ProduceAnswer,
+  results: Map<Delivery, Map<number, ProduceResult>>,
+): void {
+  for (const { owner, index } of request.batches) {
+    const { topic, partition } = owner.records
+    const found = answer.topics
+      .find(({ name }) => name === topic)
+      ?.partitions.find((candidate) => candidate.index === partition)
+    if (found === undefined)
+      throw new OutboxError('KAFKA_PROTOCOL', `Produce: no answer for ${topic}-${partition}`, {
+        details: { topic, partition },
+      })
+    const byIndex = results.get(owner) ?? new Map<number, ProduceResult>()
+    results.set(owner, byIndex)
+    byIndex.set(index, { code: found.errorCode, baseOffset: found.baseOffset, message: found.errorMessage })
+  }
+}
+
+/** Moves each partition on to its first refused batch; refusals that a retry can cure are returned. */
+function applyResults(results: ReadonlyMap<Delivery, ReadonlyMap<number, ProduceResult>>): Refusal[] {
+  const refusals: Refusal[] = []
+  for (const [delivery, byIndex] of results) {
+    for (
+      let result = byIndex.get(delivery.acked);
+      result !== undefined;
+      result = byIndex.get(delivery.acked)
+    ) {
+      const { code, message } = result
+      if (code !== errorCode.NONE) {
+        if (code !== errorCode.CONCURRENT_TRANSACTIONS && !topicNotReady.has(code))
+          throw refusedForGood({ delivery, code, message })
+        // The batches behind it were refused for their sequence numbers (45), as none of them may overtake it.
+        if (
+          [...byIndex].some(([index, { code: later }]) => index > delivery.acked && later === errorCode.NONE)
+        ) {
+          throw new OutboxError(
+            'KAFKA_PROTOCOL',
+            `${nameOf(delivery)}: a batch was appended behind one that was refused with ${describeCode(code)}`,
+          )
+        }
+        refusals.push({ delivery, code, message })
+        break
+      }
+      if (delivery.acked === 0) delivery.baseOffset = result.baseOffset
+      const count = delivery.batches[delivery.acked]?.count ?? 0
+      delivery.lastOffset = result.baseOffset + BigInt(count) - 1n
+      delivery.acked++
+    }
+  }
+  return refusals
+}
+
+const nameOf = ({ records }: Delivery): string => `${records.topic}-${records.partition}`
+
+const detailsOf = ({ delivery, code }: Refusal) => ({
+  topic: delivery.records.topic,
+  partition: delivery.records.partition,
+  code,
+})
+
+function topicRefused(refusal: Refusal): ProduceRefused {
+  const reason = `${describeCode(refusal.code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
+  return new ProduceRefused('KAFKA_TOPIC_UNAVAILABLE', `${nameOf(refusal.delivery)}: ${reason}`, {
+    details: detailsOf(refusal),
+  })
+}
+
+// Which codes leave the producer usable: the broker looked at the batch and refused its content before any state changed.
+const contentRefused: ReadonlySet<number> = new Set([
+  errorCode.MESSAGE_TOO_LARGE,
+  errorCode.RECORD_LIST_TOO_LARGE,
+  errorCode.INVALID_RECORD,
+  errorCode.INVALID_TIMESTAMP,
+])
+const tooLarge: ReadonlySet<number> = new Set([errorCode.MESSAGE_TOO_LARGE, errorCode.RECORD_LIST_TOO_LARGE])
+
+function refusedForGood(refusal: Refusal): OutboxError {
+  const { code } = refusal
+  const message = `${nameOf(refusal.delivery)}: ${describeCode(code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
+  const details = detailsOf(refusal)
+  if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
+  if (!contentRefused.has(code))
+    return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
+  return new ProduceRefused(
+    tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_TRANSACTION_NOT_COMMITTED',
+    message,
+    { details },
+  )
+}
+
+async function refreshLayout(topic: string, { cluster, deadline }: ProduceContext): Promise<void> {
+  try {
+    await cluster.layout(topic, deadline, { refresh: true, patienceMs: 0 })
+  } catch (error) {
+    // Still not there: the next wave finds that out for itself and the caller's patience ends it.
+    if (deadline.expired || !OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE')) throw error
+  }
+}
