@@ -21,7 +21,10 @@ export const unprivilegedAccount = async (): Promise<Account | undefined> => {
   }
   const account = users.get('postgres') ?? users.get('nobody')
   if (account === undefined) {
-    throw new StackError('STACK_USER_MISSING', 'PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody`')
+    throw new StackError(
+      'STACK_USER_MISSING',
+      'PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody`',
+    )
   }
   return account
 }

@@ -7,11 +7,14 @@ import { isRoot } from './account.js'
 import { withLock } from './lock.js'
 
 /** Where downloads are kept. Not below /root, since PostgreSQL runs as another user and could not read it there. */
-export const cacheDirectory = (): string => {
+const cacheDirectory = (): string => {
   const { ONCEBOX_CACHE: own, XDG_CACHE_HOME: cacheHome } = process.env
   if (own !== undefined && own !== '') return path.resolve(own)
   if (isRoot()) return '/var/cache/oncebox'
-  return path.join(cacheHome !== undefined && cacheHome !== '' ? cacheHome : path.join(homedir(), '.cache'), 'oncebox')
+  return path.join(
+    cacheHome !== undefined && cacheHome !== '' ? cacheHome : path.join(homedir(), '.cache'),
+    'oncebox',
+  )
 }
 
 /** A short stable name for some text, e.g. of a pom, so that a change of it makes a new entry. */

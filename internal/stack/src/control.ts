@@ -25,7 +25,7 @@ export interface ControlStatus {
 const checkout = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** One socket per checkout and user, so that two checkouts have a stack each. */
-export const controlFile = (): string =>
+const controlFile = (): string =>
   path.join(tmpdir(), `oncebox-${digest(checkout)}-${process.getuid?.()}.sock`)
 
 /** The open connection to the supervisor, or undefined when none runs. */

@@ -42,7 +42,11 @@ const withClient = async <T>(url: string, work: (client: pg.Client) => Promise<T
 }
 
 /** The database to clone, made by the first who needs it; the others wait for its advisory lock. */
-const ensureTemplate = async (client: pg.Client, serverUrl: string, template: DatabaseTemplate): Promise<string> => {
+const ensureTemplate = async (
+  client: pg.Client,
+  serverUrl: string,
+  template: DatabaseTemplate,
+): Promise<string> => {
   const name = `template_${digest(template.name)}`
   await client.query('select pg_advisory_lock(hashtext($1))', [name])
   try {

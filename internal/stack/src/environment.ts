@@ -1,6 +1,6 @@
 /** The variables by which a stack is handed on: from `pnpm stack up` to a shell, from vitest's set-up to its workers. */
 
-export const variables = {
+const variables = {
   postgresUrl: 'ONCEBOX_STACK_POSTGRES_URL',
   kafkaBrokers: 'ONCEBOX_STACK_KAFKA_BROKERS',
   kafkaClasspath: 'ONCEBOX_STACK_KAFKA_CLASSPATH',
@@ -32,7 +32,10 @@ export const readAddresses = (environment: NodeJS.ProcessEnv = process.env): Sta
       postgres: { url: postgresUrl, port: Number(new URL(postgresUrl).port || defaultPostgresPort) },
     }),
     ...(brokers !== undefined && {
-      kafka: { brokers: brokers.split(',').map((broker) => broker.trim()), ...(classpath !== undefined && { classpath }) },
+      kafka: {
+        brokers: brokers.split(',').map((broker) => broker.trim()),
+        ...(classpath !== undefined && { classpath }),
+      },
     }),
     ...(redisUrl !== undefined && { redis: { url: redisUrl } }),
   }

@@ -7,7 +7,11 @@ export {
 } from './database.js'
 export { readAddresses, toEnvironment, type StackAddresses } from './environment.js'
 export { startPrivateKafka, type PrivateKafka, type PrivateKafkaOptions } from './private-kafka.js'
-export { startPrivatePostgres, type PrivatePostgres, type PrivatePostgresOptions } from './private-postgres.js'
+export {
+  startPrivatePostgres,
+  type PrivatePostgres,
+  type PrivatePostgresOptions,
+} from './private-postgres.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export type { RunningStack } from './running-stack.js'

@@ -16,7 +16,9 @@ const tryToListen = (file: string, waiters: Set<Socket>): Promise<Server | undef
       waiters.add(socket)
       socket.on('close', () => waiters.delete(socket)).on('error', () => socket.destroy())
     })
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error),
+    )
     server.listen(file, () => resolve(server))
   })
 
@@ -27,7 +29,8 @@ const waitForHolder = async (file: string, signal: AbortSignal | undefined): Pro
     await once(socket, 'connect', { signal })
   } catch (error) {
     signal?.throwIfAborted()
-    if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') await unlink(file).catch(() => undefined)
+    if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED')
+      await unlink(file).catch(() => undefined)
     return
   }
   const aborted = (): void => void socket.destroy()

@@ -20,7 +20,8 @@ const exitCode = { done: 0, failed: 1, wrongUsage: 2, notRunning: 3 } as const
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 const printAddresses = (addresses: StackAddresses): void => {
-  for (const [name, value] of Object.entries(toEnvironment(addresses))) process.stdout.write(`export ${name}='${value}'\n`)
+  for (const [name, value] of Object.entries(toEnvironment(addresses)))
+    process.stdout.write(`export ${name}='${value}'\n`)
 }
 
 /** Starts a supervisor and resolves with its last word: ready, already running, or failed. */
@@ -39,7 +40,12 @@ const startSupervisor = (): Promise<Exclude<SupervisorNews, { kind: 'progress' }
     })
     supervisor.once('error', reject)
     supervisor.once('exit', (code, signal) =>
-      reject(new StackError('STACK_SUPERVISOR_FAILED', `the supervisor ended with ${signal ?? `exit code ${code}`}`)),
+      reject(
+        new StackError(
+          'STACK_SUPERVISOR_FAILED',
+          `the supervisor ended with ${signal ?? `exit code ${code}`}`,
+        ),
+      ),
     )
   })
 
@@ -56,16 +62,10 @@ const up = async (): Promise<number> => {
     return exitCode.done
   }
   const news = await startSupervisor()
-  switch (news.kind) {
-    case 'ready':
-      printAddresses(news.addresses)
-      return exitCode.done
-    case 'already-running':
-      tellRunning(await readStatus())
-      return exitCode.done
-    case 'failed':
-      throw new StackError(news.code, news.message, { remedy: news.remedy })
-  }
+  if (news.kind === 'failed') throw new StackError(news.code, news.message, { remedy: news.remedy })
+  if (news.kind === 'ready') printAddresses(news.addresses)
+  else tellRunning(await readStatus())
+  return exitCode.done
 }
 
 const status = async (json: boolean): Promise<number> => {
@@ -85,7 +85,10 @@ const down = async (): Promise<number> => {
 const run = async (): Promise<number> => {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+    options: {
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
   })
   const [command] = positionals
   if (values.help) {
@@ -102,6 +105,10 @@ const run = async (): Promise<number> => {
 try {
   process.exitCode = await run()
 } catch (error) {
-  say(StackError.is(error) ? `stack: ${error.sentence}` : `stack: ${error instanceof Error ? error.message : String(error)}`)
+  say(
+    StackError.is(error)
+      ? `stack: ${error.sentence}`
+      : `stack: ${error instanceof Error ? error.message : String(error)}`,
+  )
   process.exitCode = exitCode.failed
 }

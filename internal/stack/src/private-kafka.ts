@@ -28,7 +28,7 @@ export interface PrivateKafka extends AsyncDisposable {
 }
 
 // A killed broker may register again only when its old session has timed out, by default after 9 s: with this, a restart
-// after a kill takes some 5 s instead of 12.5 s.
+// after a kill takes 3.6 s instead of 12.5 s (2 cores).
 const shortSession = { 'broker.session.timeout.ms': '2000', 'broker.heartbeat.interval.ms': '500' }
 
 const silent: Say = () => undefined

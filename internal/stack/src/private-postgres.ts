@@ -30,7 +30,9 @@ export interface PrivatePostgres extends AsyncDisposable {
 const silent: Say = () => undefined
 
 /** Starts a server of one's own, always embedded; disposing of it deletes its files. */
-export const startPrivatePostgres = async (options: PrivatePostgresOptions = {}): Promise<PrivatePostgres> => {
+export const startPrivatePostgres = async (
+  options: PrivatePostgresOptions = {},
+): Promise<PrivatePostgres> => {
   const directory = path.join(theLifeline().runDirectory, randomName('postgres'))
   const server = await PostgresServer.create({ ...options, directory, say: silent })
   return {

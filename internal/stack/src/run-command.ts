@@ -28,7 +28,11 @@ export class CommandError extends Error {
 const outputBytesMax = 16 * 1024 * 1024
 
 /** Resolves with what the program printed on both outputs; rejects with a {@link CommandError}. */
-export const runCommand = (command: string, args: readonly string[], options: CommandOptions = {}): Promise<string> =>
+export const runCommand = (
+  command: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<string> =>
   new Promise((resolve, reject) => {
     const child = execFile(
       command,

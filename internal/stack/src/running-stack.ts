@@ -12,7 +12,8 @@ export interface RunningStack {
   readonly addresses: StackAddresses
 }
 
-const absent = (name: string): StackError => new StackError('STACK_NOT_SHARED', `there is no ${name} in this stack`)
+const absent = (name: string): StackError =>
+  new StackError('STACK_NOT_SHARED', `there is no ${name} in this stack`)
 
 /** Reads addresses as a stack. */
 export const asRunningStack = (addresses: StackAddresses): RunningStack => ({

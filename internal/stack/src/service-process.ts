@@ -46,10 +46,13 @@ export class ServiceProcess {
     this.#name = options.name
     this.exited = new Promise((resolve) => {
       child.once('error', (error) => resolve(error.message))
-      child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`))
+      child.once('exit', (code, signal) =>
+        resolve(signal === null ? `exit code ${code}` : `signal ${signal}`),
+      )
     })
     this.pid = child.pid ?? 0
-    this.#hold = options.lifeline === 'group' ? { signal: 'KILL', pid: -this.pid } : { signal: 'QUIT', pid: this.pid }
+    this.#hold =
+      options.lifeline === 'group' ? { signal: 'KILL', pid: -this.pid } : { signal: 'QUIT', pid: this.pid }
     if (this.pid !== 0) theLifeline().hold(this.#hold)
     void this.exited.then(() => theLifeline().release(this.#hold))
     child.unref() // a stack that nobody stops must not keep its process alive
@@ -93,12 +96,17 @@ export class ServiceProcess {
     }
   }
 
-  async #untilReady({ name, logFile, ready, readyWithinMs = 60_000, signal }: ServiceProcessOptions, logStart: number): Promise<void> {
+  async #untilReady(
+    { name, logFile, ready, readyWithinMs = 60_000, signal }: ServiceProcessOptions,
+    logStart: number,
+  ): Promise<void> {
     const stop = new AbortController()
     const until = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])])
     const outcome = await new Promise<string>((resolve) => {
       const look = (): void => {
-        void readFile(logFile).then((log) => ready.test(log.subarray(logStart).toString()) && resolve('ready'))
+        void readFile(logFile).then(
+          (log) => ready.test(log.subarray(logStart).toString()) && resolve('ready'),
+        )
       }
       const watcher = watch(logFile, look)
       const deadline = setTimeout(() => resolve('late'), readyWithinMs)
@@ -115,7 +123,10 @@ export class ServiceProcess {
     if (outcome === 'ready') return
     const log = await tail(logFile)
     if (outcome === 'late') {
-      throw new StackError('STACK_START_TIMEOUT', `${name} was not ready within ${readyWithinMs / 1000} s\n${log}\n`)
+      throw new StackError(
+        'STACK_START_TIMEOUT',
+        `${name} was not ready within ${readyWithinMs / 1000} s\n${log}\n`,
+      )
     }
     throw new StackError('STACK_SERVICE_FAILED', `${this.#name} ${outcome} before it was ready\n${log}\n`)
   }

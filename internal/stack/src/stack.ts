@@ -6,7 +6,14 @@ import { theLifeline } from './lifeline.js'
 import { progressToStderr, sayFor, type Progress } from './progress.js'
 import { randomName } from './random-name.js'
 import { asRunningStack, type RunningStack } from './running-stack.js'
-import { kafkaSource, postgresSource, redisSource, withClasspath, type Source, type Started } from './services/sources.js'
+import {
+  kafkaSource,
+  postgresSource,
+  redisSource,
+  withClasspath,
+  type Source,
+  type Started,
+} from './services/sources.js'
 
 export type ServiceName = 'postgres' | 'kafka' | 'redis'
 
@@ -42,10 +49,15 @@ export const startStack = async (options: StartStackOptions = {}): Promise<Stack
   const given = reuse ? readAddresses() : {}
   const directory = path.join(theLifeline().runDirectory, randomName('stack'))
   const failed = new AbortController()
-  const signal = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal])
+  const signal =
+    options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal])
   const started: Started<unknown>[] = []
 
-  const start = async <T>(name: ServiceName, known: T | undefined, source: Source<T>): Promise<T | undefined> => {
+  const start = async <T>(
+    name: ServiceName,
+    known: T | undefined,
+    source: Source<T>,
+  ): Promise<T | undefined> => {
     if (!services.includes(name)) return undefined
     const say = sayFor(onProgress, name)
     if (known !== undefined) {

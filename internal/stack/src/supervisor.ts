@@ -9,7 +9,12 @@ export type SupervisorNews =
   | { readonly kind: 'progress'; readonly part: string; readonly text: string; readonly elapsedMs: number }
   | { readonly kind: 'ready'; readonly addresses: StackAddresses }
   | { readonly kind: 'already-running' }
-  | { readonly kind: 'failed'; readonly code: StackErrorCode; readonly message: string; readonly remedy: string }
+  | {
+      readonly kind: 'failed'
+      readonly code: StackErrorCode
+      readonly message: string
+      readonly remedy: string
+    }
 
 const tell = (news: SupervisorNews): void => {
   if (process.connected) process.send?.(news)
@@ -35,7 +40,8 @@ const stop = async (): Promise<void> => {
 const run = async (): Promise<void> => {
   const status = () => ({ pid: process.pid, ready: stack !== undefined, addresses: stack?.addresses ?? {} })
   if (!(await serveControl({ status, stop }))) return tell({ kind: 'already-running' })
-  const onProgress = (part: string, text: string, elapsedMs: number): void => tell({ kind: 'progress', part, text, elapsedMs })
+  const onProgress = (part: string, text: string, elapsedMs: number): void =>
+    tell({ kind: 'progress', part, text, elapsedMs })
   stack = await startStack({ signal: giveUp.signal, onProgress })
   tell({ kind: 'ready', addresses: stack.addresses })
 }

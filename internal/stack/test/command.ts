@@ -21,6 +21,13 @@ export interface Account {
 
 const dist = (file: string): string => fileURLToPath(new URL(`../dist/${file}`, import.meta.url))
 
+/** What `startStack` and `stack status` call addresses. */
+export interface Addresses {
+  readonly postgres?: { readonly port: number }
+  readonly kafka?: { readonly brokers: readonly string[] }
+  readonly redis?: { readonly url: string }
+}
+
 /** A folder that stands for the machine's temporary folder: the sockets and files in it are those of one test. */
 export class Sandbox implements AsyncDisposable {
   private constructor(
@@ -45,7 +52,9 @@ export class Sandbox implements AsyncDisposable {
 
   /** Starts node with this folder as TMPDIR, and without the shared stack's variables. */
   node(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
-    const inherited = Object.entries(process.env).filter(([name]) => !/^(ONCEBOX_|VITEST|NODE_OPTIONS)/.test(name))
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !/^(ONCEBOX_|VITEST|NODE_OPTIONS)/.test(name),
+    )
     return spawn(process.execPath, args, {
       cwd: '/',
       env: { ...Object.fromEntries(inherited), TMPDIR: this.directory, ...environment },
@@ -72,6 +81,13 @@ export class Sandbox implements AsyncDisposable {
       console.log(JSON.stringify(stack.addresses))
       setInterval(() => {}, 1e6)`
     return this.node(['--input-type=module', '-e', program])
+  }
+
+  /** What the process printed first, parsed. */
+  async firstLine(child: ChildProcess): Promise<Addresses> {
+    if (child.stdout === null) throw new Error('the output is not piped')
+    const [line] = (await once(child.stdout, 'data')) as [Buffer] // what a readable stream of bytes emits
+    return JSON.parse(line.toString())
   }
 
   /** Resolves when nothing is left in the folder; what is in the way of that is for the test's time-out to tell. */
@@ -106,12 +122,8 @@ export const connectTo = async (port: number): Promise<{ closed: Promise<unknown
   return { closed: new Promise((resolve) => socket.once('close', resolve)) }
 }
 
-/** The ports in what `startStack` or `stack status` calls addresses. */
-export const portsOf = (addresses: {
-  postgres?: { port: number }
-  kafka?: { brokers: readonly string[] }
-  redis?: { url: string }
-}): number[] => [
+/** The ports of all services. */
+export const portsOf = (addresses: Addresses): number[] => [
   ...(addresses.postgres === undefined ? [] : [addresses.postgres.port]),
   ...(addresses.kafka?.brokers ?? []).map((broker) => Number(broker.split(':')[1])),
   ...(addresses.redis === undefined ? [] : [Number(new URL(addresses.redis.url).port)]),

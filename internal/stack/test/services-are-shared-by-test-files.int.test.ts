@@ -48,7 +48,11 @@ test('a template that could not be prepared is not used', async () => {
 
 test('a topic takes records as soon as it is created', async () => {
   const topic = await createTopic('orders', { partitions: 3, config: { 'cleanup.policy': 'compact' } })
-  const kafka = new Kafka({ brokers: [...sharedStack().kafka.brokers], logLevel: logLevel.NOTHING, retry: { retries: 0 } })
+  const kafka = new Kafka({
+    brokers: [...sharedStack().kafka.brokers],
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 0 },
+  })
   const producer = kafka.producer()
   await producer.connect()
   const messages = [0, 1, 2].map((partition) => ({ partition, key: 'k', value: 'v' }))

@@ -5,8 +5,7 @@ import { connectTo, portsOf, Sandbox } from './command.js'
 test('services die, and their files are deleted, when the process that started them is killed with SIGKILL', async () => {
   await using sandbox = await Sandbox.create()
   const holder = sandbox.holder(['postgres', 'kafka', 'redis'])
-  const [line] = await once(holder.stdout!, 'data')
-  const services = await Promise.all(portsOf(JSON.parse(String(line))).map(connectTo))
+  const services = await Promise.all(portsOf(await sandbox.firstLine(holder)).map(connectTo))
   expect(services).toHaveLength(3)
 
   holder.kill('SIGKILL')

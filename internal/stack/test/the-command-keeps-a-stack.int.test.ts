@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { sharedStack } from '@internal/stack'
@@ -13,11 +13,18 @@ test('up starts the services once, status finds them, down ends them', async () 
   const startedAt = performance.now()
   const up = await sandbox.stack(['up'])
   const upMs = performance.now() - startedAt
-  expect(up).toMatchObject({ code: 0, stdout: expect.stringContaining("export ONCEBOX_STACK_POSTGRES_URL='postgres://") })
+  expect(up).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("export ONCEBOX_STACK_POSTGRES_URL='postgres://"),
+  })
   expect(upMs).toBeLessThan(10_000)
 
   const again = await sandbox.stack(['up'])
-  expect(again).toMatchObject({ code: 0, stdout: up.stdout, stderr: expect.stringMatching(/^already running/) })
+  expect(again).toMatchObject({
+    code: 0,
+    stdout: up.stdout,
+    stderr: expect.stringMatching(/^already running/),
+  })
 
   const { running, pid, addresses } = JSON.parse((await sandbox.stack(['status', '--json'])).stdout)
   expect(running).toBe(true)
@@ -38,7 +45,9 @@ test('a supervisor that is killed with SIGKILL leaves nothing behind that is in 
   const environment = { ONCEBOX_STACK_KAFKA_BROKERS: '127.0.0.1:1', ONCEBOX_STACK_KAFKA_CLASSPATH: 'none' }
   await sandbox.stack(['up'], environment)
   const { pid, addresses } = JSON.parse((await sandbox.stack(['status', '--json'])).stdout)
-  const services = await Promise.all([addresses.postgres.port, Number(new URL(addresses.redis.url).port)].map(connectTo))
+  const services = await Promise.all(
+    [addresses.postgres.port, Number(new URL(addresses.redis.url).port)].map(connectTo),
+  )
 
   process.kill(pid, 'SIGKILL')
 
@@ -51,10 +60,12 @@ test.runIf(isRoot)('an ordinary user needs nothing installed or owned by root', 
   await using sandbox = await Sandbox.create(nobody)
   const home = await mkdtemp(path.join(sandbox.directory, 'home-'))
   const cache = path.join(home, '.cache', 'oncebox')
-  // Kafka's jars have been downloaded for the shared stack; the rest is fetched by this user.
-  const jars = path.dirname(path.dirname(sharedStack().kafka.classpath))
   await mkdir(cache, { recursive: true })
-  await symlink(jars, path.join(cache, path.basename(jars)))
+  // Kafka was downloaded for the shared stack; PostgreSQL and Redis are fetched by this user.
+  const known = path.join(sharedStack().kafka.classpath, '..', '..', '..')
+  for (const name of await readdir(known)) {
+    if (name.startsWith('kafka-')) await symlink(path.join(known, name), path.join(cache, name))
+  }
   await sandbox.own(home)
 
   const up = await sandbox.stack(['up'], { HOME: home, XDG_CACHE_HOME: '' })

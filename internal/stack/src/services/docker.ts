@@ -27,7 +27,12 @@ const settingsOf = (settings: Readonly<Record<string, string>>): string[] =>
 export const startPostgresContainer = async (say: Say): Promise<Container<{ url: string; port: number }>> => {
   const { GenericContainer, Wait } = await import('testcontainers')
   say('starting postgres:18 in Docker ...')
-  const settings = { wal_level: 'logical', max_connections: '300', max_prepared_transactions: '50', max_wal_size: '4GB' }
+  const settings = {
+    wal_level: 'logical',
+    max_connections: '300',
+    max_prepared_transactions: '50',
+    max_wal_size: '4GB',
+  }
   const container = await new GenericContainer('postgres:18')
     .withEnvironment({ POSTGRES_HOST_AUTH_METHOD: 'trust' })
     .withCommand(['postgres', ...settingsOf(settings)])

@@ -25,9 +25,16 @@ export const requireJava = async (signal?: AbortSignal): Promise<Java> => {
     output = await runCommand(java, ['-version'], { signal })
   } catch (cause) {
     if (!(cause instanceof CommandError)) throw cause
-    throw new StackError('STACK_JAVA_MISSING', `Kafka needs Java ${oldest} or newer, and \`${java}\` does not run`, { cause })
+    throw new StackError(
+      'STACK_JAVA_MISSING',
+      `Kafka needs Java ${oldest} or newer, and \`${java}\` does not run`,
+      { cause },
+    )
   }
   const major = Number(/version "(?:1\.)?(\d+)/.exec(output)?.[1] ?? 0)
   if (major >= oldest) return { program: java, version: output }
-  throw new StackError('STACK_JAVA_MISSING', `Kafka needs Java ${oldest} or newer, and \`${java}\` is Java ${major}`)
+  throw new StackError(
+    'STACK_JAVA_MISSING',
+    `Kafka needs Java ${oldest} or newer, and \`${java}\` is Java ${major}`,
+  )
 }

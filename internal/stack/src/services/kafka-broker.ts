@@ -18,7 +18,11 @@ export interface KafkaBrokerOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-const defaultSettings = (port: number, controllerPort: number, logDirectory: string): Record<string, string> => ({
+const defaultSettings = (
+  port: number,
+  controllerPort: number,
+  logDirectory: string,
+): Record<string, string> => ({
   'process.roles': 'broker,controller',
   'node.id': '1',
   'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
@@ -77,7 +81,10 @@ export class KafkaBroker {
     const settings = { ...defaultSettings(port, controllerPort, broker.logDirectory), ...options.settings }
     await writeFile(broker.#settingsFile, properties(settings))
     const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', broker.#settingsFile]
-    await runCommand(runtime.java, [...runtime.toolOptions, logging, '-cp', runtime.classpath, ...format], { directory, signal })
+    await runCommand(runtime.java, [...runtime.toolOptions, logging, '-cp', runtime.classpath, ...format], {
+      directory,
+      signal,
+    })
     await broker.start(signal)
     return broker
   }
@@ -101,7 +108,14 @@ export class KafkaBroker {
     const running = await ServiceProcess.start({
       name: 'kafka',
       command: this.#runtime.java,
-      arguments: [...this.#runtime.brokerOptions, logging, '-cp', this.classpath, 'kafka.Kafka', this.#settingsFile],
+      arguments: [
+        ...this.#runtime.brokerOptions,
+        logging,
+        '-cp',
+        this.classpath,
+        'kafka.Kafka',
+        this.#settingsFile,
+      ],
       directory: this.directory,
       logFile: this.logFile,
       ready,

@@ -1,5 +1,5 @@
 /** Kafka's jars from Maven Central: the broker, and Apache's own tools as an outside judge of what it holds. */
-import { copyFile, readFile, readdir, rm } from 'node:fs/promises'
+import { copyFile, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, digest } from '../cache.js'
@@ -21,7 +21,8 @@ const jarsNeeded = [
 ]
 
 /** A file that ships with this package in its folder `kafka`. */
-export const kafkaFile = (name: string): string => fileURLToPath(new URL(`../../kafka/${name}`, import.meta.url))
+export const kafkaFile = (name: string): string =>
+  fileURLToPath(new URL(`../../kafka/${name}`, import.meta.url))
 
 const download = async (directory: string, say: Say, signal: AbortSignal | undefined): Promise<void> => {
   say(`downloading Apache Kafka ${kafkaVersion} from Maven Central (once) ...`)
@@ -30,19 +31,35 @@ const download = async (directory: string, say: Say, signal: AbortSignal | undef
     await runCommand('mvn', ['-q', '-B', copyGoal, '-DoutputDirectory=lib'], { directory, signal })
   } catch (cause) {
     if (!(cause instanceof CommandError)) throw cause
-    if (cause.missing) throw new StackError('STACK_MAVEN_MISSING', 'Kafka is downloaded with Maven, and there is no `mvn` on PATH', { cause })
-    throw new StackError('STACK_DOWNLOAD_FAILED', `Apache Kafka ${kafkaVersion} could not be downloaded\n${cause.output}\n`, { cause })
+    if (cause.missing)
+      throw new StackError(
+        'STACK_MAVEN_MISSING',
+        'Kafka is downloaded with Maven, and there is no `mvn` on PATH',
+        { cause },
+      )
+    throw new StackError(
+      'STACK_DOWNLOAD_FAILED',
+      `Apache Kafka ${kafkaVersion} could not be downloaded\n${cause.output}\n`,
+      { cause },
+    )
   }
   await rm(path.join(directory, 'target'), { recursive: true, force: true })
   const jars = new Set(await readdir(path.join(directory, 'lib')))
   const absent = jarsNeeded.filter((jar) => !jars.has(jar))
   if (jars.size >= jarsMin && absent.length === 0) return
-  throw new StackError('STACK_DOWNLOAD_FAILED', `Maven copied ${jars.size} jars, of ${jarsMin} or more; absent: ${absent.join(', ') || 'none'}`)
+  throw new StackError(
+    'STACK_DOWNLOAD_FAILED',
+    `Maven copied ${jars.size} jars, of ${jarsMin} or more; absent: ${absent.join(', ') || 'none'}`,
+  )
 }
 
 /** What goes after `java -cp`, downloaded when first needed. */
 export const kafkaClasspath = async (say: Say, signal?: AbortSignal): Promise<string> => {
   const pom = await readFile(kafkaFile('pom.xml'), 'utf8')
-  const entry = await cached(`kafka-${kafkaVersion}-${digest(pom)}`, (directory) => download(directory, say, signal), signal)
-  return path.join(entry, 'lib', '*')
+  const entry = await cached(
+    `kafka-${kafkaVersion}-${digest(pom)}`,
+    (directory) => download(directory, say, signal),
+    signal,
+  )
+  return path.join(await realpath(entry), 'lib', '*') // one path for one set of jars, by which kafkaRuntime() names its archive
 }

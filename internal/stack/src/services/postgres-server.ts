@@ -1,6 +1,7 @@
 /** One PostgreSQL server in a folder of its own, durable as in production: it can be stopped, crashed and started again. */
 import { appendFile, chown, mkdir, readFile, readdir, readlink, realpath, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { unprivilegedAccount, type Account } from '../account.js'
 import { freePort } from '../free-port.js'
 import type { Say } from '../progress.js'
@@ -28,6 +29,8 @@ const defaultSettings: Readonly<Record<string, string>> = {
   log_checkpoints: 'off',
 }
 
+const startTriesMax = 50
+const startAgainMs = 50
 const ready = /database system is ready to accept connections/
 
 const configuration = (settings: Readonly<Record<string, string>>): string =>
@@ -62,7 +65,12 @@ export class PostgresServer {
   readonly #say: Say
   #running: ServiceProcess | undefined
 
-  private constructor(options: PostgresServerOptions, binaries: string, account: Account | undefined, port: number) {
+  private constructor(
+    options: PostgresServerOptions,
+    binaries: string,
+    account: Account | undefined,
+    port: number,
+  ) {
     this.directory = options.directory
     this.dataDirectory = path.join(options.directory, 'data')
     this.port = port
@@ -82,7 +90,18 @@ export class PostgresServer {
     await mkdir(options.directory, { recursive: true })
     if (account !== undefined) await chown(options.directory, account.uid, account.gid)
     // --no-sync only skips flushing the files of the new cluster, which holds nothing yet.
-    const args = ['-D', server.dataDirectory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
+    const args = [
+      '-D',
+      server.dataDirectory,
+      '-U',
+      'postgres',
+      '-A',
+      'trust',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--no-sync',
+    ]
     await runCommand(path.join(binaries, 'bin', 'initdb'), args, {
       account,
       directory: options.directory,
@@ -111,13 +130,17 @@ export class PostgresServer {
   /** Starts the server on its port again; after a crash this includes crash recovery. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#running !== undefined) return
-    try {
-      this.#running = await this.#spawn(signal)
-    } catch (error) {
-      // Backends at work can outlive a killed postmaster, and hold its shared memory: PostgreSQL's hint is to end them.
-      if (!(error instanceof Error) || !error.message.includes('pre-existing shared memory block')) throw error
-      killAll(await processesIn(this.dataDirectory))
-      this.#running = await this.#spawn(signal)
+    for (let attempt = 1; this.#running === undefined; attempt += 1) {
+      try {
+        this.#running = await this.#spawn(signal)
+      } catch (error) {
+        // Backends at work can outlive a killed postmaster, and hold its shared memory: PostgreSQL's hint is to end
+        // them. They are no children of ours, so nothing tells when they are gone.
+        const held = error instanceof Error && error.message.includes('pre-existing shared memory block')
+        if (!held || attempt === startTriesMax) throw error
+        killAll(await processesIn(this.dataDirectory))
+        await setTimeout(startAgainMs, undefined, { signal })
+      }
     }
     const running = this.#running
     void running.exited.then(() => {

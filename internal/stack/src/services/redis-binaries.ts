@@ -50,8 +50,13 @@ const unpack = async (directory: string, say: Say, signal: AbortSignal | undefin
     await access(path.join(directory, 'usr', 'bin', 'redis-server'))
   } catch (cause) {
     if (!(cause instanceof CommandError)) throw cause
-    if (cause.missing) throw new StackError('STACK_REDIS_MISSING', 'there is neither `redis-server` nor `apt-get` on PATH', { cause })
-    throw new StackError('STACK_DOWNLOAD_FAILED', `Redis could not be downloaded\n${cause.output}\n`, { cause })
+    if (cause.missing)
+      throw new StackError('STACK_REDIS_MISSING', 'there is neither `redis-server` nor `apt-get` on PATH', {
+        cause,
+      })
+    throw new StackError('STACK_DOWNLOAD_FAILED', `Redis could not be downloaded\n${cause.output}\n`, {
+      cause,
+    })
   }
 }
 
@@ -68,8 +73,17 @@ const isOnPath = async (command: string, signal: AbortSignal | undefined): Promi
 /** How to run redis-server here. */
 export const redisProgram = async (say: Say, signal?: AbortSignal): Promise<RedisProgram> => {
   if (await isOnPath('redis-server', signal)) return { command: 'redis-server', environment: {} }
-  const entry = await cached(`redis-debian-${process.arch}`, (directory) => unpack(directory, say, signal), signal)
+  const entry = await cached(
+    `redis-debian-${process.arch}`,
+    (directory) => unpack(directory, say, signal),
+    signal,
+  )
   const libraries = path.join(entry, 'usr', 'lib')
-  const folders = (await readdir(libraries)).filter((name) => name.includes('-linux-')).map((name) => path.join(libraries, name))
-  return { command: path.join(entry, 'usr', 'bin', 'redis-server'), environment: { LD_LIBRARY_PATH: folders.join(':') } }
+  const folders = (await readdir(libraries))
+    .filter((name) => name.includes('-linux-'))
+    .map((name) => path.join(libraries, name))
+  return {
+    command: path.join(entry, 'usr', 'bin', 'redis-server'),
+    environment: { LD_LIBRARY_PATH: folders.join(':') },
+  }
 }

@@ -22,8 +22,16 @@ export interface RedisServer {
 const ready = /Ready to accept connections/
 
 /** Starts Redis on a free port. */
-export const startRedisServer = async ({ directory, say, signal }: RedisServerOptions): Promise<RedisServer> => {
-  const [program, port] = await Promise.all([redisProgram(say, signal), freePort(), mkdir(directory, { recursive: true })])
+export const startRedisServer = async ({
+  directory,
+  say,
+  signal,
+}: RedisServerOptions): Promise<RedisServer> => {
+  const [program, port] = await Promise.all([
+    redisProgram(say, signal),
+    freePort(),
+    mkdir(directory, { recursive: true }),
+  ])
   const network = ['--port', String(port), '--bind', '127.0.0.1']
   const durability = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--dir', directory]
   const running = await ServiceProcess.start({

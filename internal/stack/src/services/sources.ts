@@ -2,7 +2,12 @@
 import type { StackAddresses } from '../environment.js'
 import type { Say } from '../progress.js'
 import { StackError } from '../stack-error.js'
-import { isDockerRunning, startKafkaContainer, startPostgresContainer, startRedisContainer } from './docker.js'
+import {
+  isDockerRunning,
+  startKafkaContainer,
+  startPostgresContainer,
+  startRedisContainer,
+} from './docker.js'
 import { KafkaBroker } from './kafka-broker.js'
 import { kafkaClasspath } from './kafka-jars.js'
 import { kafkaRuntime } from './kafka-runtime.js'
@@ -41,7 +46,10 @@ export const postgresSource = either(async (request) => {
 export const kafkaSource = either<Kafka>(async (request) => {
   const runtime = await kafkaRuntime(request.say, request.signal)
   const broker = await KafkaBroker.create({ ...request, runtime })
-  return { service: { brokers: broker.brokers, classpath: broker.classpath }, destroy: () => broker.destroy() }
+  return {
+    service: { brokers: broker.brokers, classpath: broker.classpath },
+    destroy: () => broker.destroy(),
+  }
 }, startKafkaContainer)
 
 export const redisSource = either(async (request) => {
