@@ -57,6 +57,8 @@ async function onLease<Tx, Result>(
       broken ??= await rollBack(lease, tx)
       throw error
     }
+    // Known before COMMIT is sent: nothing to ask.
+    if (broken !== undefined) throw commitLost(broken)
     const lost = await commit(lease, tx, options).catch((error: unknown) => {
       if (isAnswer(error) || OutboxError.is(error)) throw error
       return toError(error)
@@ -121,11 +123,12 @@ async function settle(lost: Error, outside: SqlConnection, options: TransactionO
   }
   if (outcome === 'committed') return
   const cause = causes.length === 1 ? lost : new AggregateError(causes, lost.message)
-  if (outcome === 'rolled-back') {
-    throw new OutboxError('OUTBOX_COMMIT_LOST', 'the connection was lost during COMMIT, and the transaction was rolled back', { cause })
-  }
+  if (outcome === 'rolled-back') throw commitLost(cause)
   throw new OutboxError('OUTBOX_COMMIT_UNKNOWN', 'the connection was lost during COMMIT, and what became of it cannot be learned', { cause })
 }
+
+const commitLost = (cause: Error): OutboxError =>
+  new OutboxError('OUTBOX_COMMIT_LOST', 'the connection was lost at COMMIT, and the transaction was rolled back', { cause })
 
 // An ERROR at COMMIT (a deferred constraint, a serialization failure) has rolled the transaction back. Connection
 // exceptions (08), operator intervention (57), system and internal errors (58, XX) may come after the commit record.

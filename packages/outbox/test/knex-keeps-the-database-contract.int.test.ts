@@ -1,0 +1,4 @@
+import { databaseContract } from '@internal/contracts'
+import { knexAdapter } from './adapters.js'
+
+databaseContract(knexAdapter)

@@ -1,0 +1,4 @@
+import { databaseContract } from '@internal/contracts'
+import { pgAdapter } from './adapters.js'
+
+databaseContract(pgAdapter)
