@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises'
+import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import type { Benchmark, Figure } from './benchmark.js'
+import { relayBenchmark } from './relay/relay-benchmark.js'
+import { missedTargets } from './targets.js'
+
+// `pnpm bench NAME [--json FILE] [--check]`: figures as min, median, max over the rounds of one run.
+const benchmarks: readonly Benchmark[] = [relayBenchmark]
+
+const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N]
+
+${benchmarks.map(({ name, summary }) => `  ${name}  ${summary}`).join('\n')}
+
+  --check      exit 1 when a figure misses its target in bench/targets.json, and name it
+  --json FILE  write the figures
+`
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'string' },
+      check: { type: 'boolean' },
+      events: { type: 'string' },
+      rounds: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  const benchmark = benchmarks.find(({ name }) => name === positionals[0])
+  if (values.help === true || benchmark === undefined) {
+    process.stdout.write(usage)
+    return values.help === true ? 0 : 2
+  }
+  const stop = new AbortController()
+  process.once('SIGINT', () => stop.abort(new Error('interrupted')))
+  const figures = await benchmark.run({
+    values: { events: values.events, rounds: values.rounds },
+    say: (line) => process.stderr.write(`${line}\n`),
+    signal: stop.signal,
+  })
+  print(figures)
+  const machine = { cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version }
+  if (values.json !== undefined)
+    await writeFile(
+      values.json,
+      `${JSON.stringify({ benchmark: benchmark.name, machine, figures }, null, 2)}\n`,
+    )
+  const missed = values.check === true ? await missedTargets(benchmark.name, figures) : []
+  for (const line of missed) process.stderr.write(`missed: ${line}\n`)
+  return missed.length === 0 ? 0 : 1
+}
+
+function print(figures: readonly Figure[]): void {
+  const width = Math.max(...figures.map(({ name }) => name.length))
+  const number = (value: number): string =>
+    (value >= 1000 ? Math.round(value).toLocaleString('en') : value.toFixed(2)).padStart(11)
+  process.stdout.write(
+    `${''.padEnd(width)}${['min', 'median', 'max'].map((head) => head.padStart(11)).join('')}\n`,
+  )
+  for (const { name, unit, min, median, max } of figures)
+    process.stdout.write(`${name.padEnd(width)}${number(min)}${number(median)}${number(max)}  ${unit}\n`)
+}
+
+process.exitCode = await main()

@@ -1,0 +1,77 @@
+import type { Client } from 'pg'
+import { OutboxError } from '@oncebox/core'
+
+export interface Claim {
+  readonly shard: number
+  readonly generation: number
+  readonly relay: string
+  readonly incarnation: string
+  readonly holder: string
+  readonly clusterId: string
+  readonly progressTopic: string
+  readonly progressTopicId: string
+}
+
+// One per use of advisory locks in this schema; the second key is the shard.
+const lockClass = 0x6f6e6365
+
+/**
+ * Raises the epoch of a shard and returns it. The lock is taken exclusively, so no statement of an older holder that
+ * checked its epoch is still on its way. `expected` is the epoch this process held: when another one is the highest by
+ * now, the shard has a new holder.
+ * @throws OutboxError RELAY_FENCED
+ */
+export async function claimShard(
+  client: Client,
+  claim: Claim,
+  expected: number | undefined,
+): Promise<number> {
+  await client.query('begin isolation level read committed')
+  try {
+    await client.query('set local synchronous_commit = on')
+    await client.query('select pg_advisory_xact_lock($1, $2)', [lockClass, claim.shard])
+    // A statement of its own: it must see what the lock waited for.
+    const held = await client.query<{ epoch: string | null }>(
+      'select max(epoch) as epoch from outbox.claims where shard = $1',
+      [claim.shard],
+    )
+    const highest = Number(held.rows[0]?.epoch ?? 0)
+    if (expected !== undefined && highest !== expected) {
+      throw new OutboxError('RELAY_FENCED', `shard ${claim.shard} of relay ${claim.relay} has a new holder`, {
+        details: { shard: claim.shard, epoch: expected, newEpoch: highest },
+      })
+    }
+    const epoch = highest + 1
+    await client.query(insertClaim, [
+      claim.shard,
+      epoch,
+      claim.generation,
+      claim.relay,
+      claim.incarnation,
+      claim.holder,
+      claim.clusterId,
+      claim.progressTopic,
+      claim.progressTopicId,
+    ])
+    await client.query('commit')
+    return epoch
+  } catch (error) {
+    // A lost connection has rolled back already; the first error is the one to tell.
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+// Insert-only: the highest epoch counts. Two claimants at once meet in the primary key.
+const insertClaim = `
+insert into outbox.claims (shard, epoch, generation, relay, incarnation, holder, kafka_cluster_id, progress_topic, progress_topic_id)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+
+/** Whether the database still names `epoch` the holder. */
+export async function holdsShard(client: Client, shard: number, epoch: number): Promise<boolean> {
+  const held = await client.query<{ epoch: string | null }>(
+    'select max(epoch) as epoch from outbox.claims where shard = $1',
+    [shard],
+  )
+  return Number(held.rows[0]?.epoch ?? 0) === epoch
+}

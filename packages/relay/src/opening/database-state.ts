@@ -1,0 +1,68 @@
+import type { Client, QueryResultRow } from 'pg'
+import { OutboxError } from '@oncebox/core'
+import { checkSchema } from '@oncebox/outbox'
+
+/** What a start reads from the database before it touches Kafka. */
+export interface DatabaseState {
+  readonly lifeToken: string
+  readonly generation: number
+  readonly shards: number
+  /** The Kafka cluster and progress topic to which this shard was bound at its first start; undefined before that. */
+  readonly bound: { readonly clusterId: string; readonly progressTopicId: string } | undefined
+}
+
+interface StateRow {
+  readonly standby: boolean
+  readonly token: string | null
+  readonly generation: number
+  readonly shards: number
+  readonly cluster_id: string | null
+  readonly topic_id: string | null
+}
+
+const readState = `
+select pg_is_in_recovery() as standby,
+       (select token from outbox.life) as token,
+       m.generation, jsonb_array_length(m.map -> 'shards') as shards,
+       i.kafka_cluster_id as cluster_id, i.progress_topic_id as topic_id
+  from (select generation, map from outbox.shard_map order by generation desc limit 1) m
+  left join outbox.initialised i on i.generation = m.generation and i.shard = $1`
+
+// The first relay after a crash or promotion begins a new life; two at once agree on one row.
+const beginLife = `insert into outbox.life default values on conflict do nothing`
+
+/** @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SERVER_UNSUPPORTED, RELAY_STANDBY_REFUSED */
+export async function readDatabaseState(client: Client, shard: number): Promise<DatabaseState> {
+  await checkSchema({
+    query: async <Row extends object>(sql: string, parameters: readonly unknown[] = []) => {
+      const { rows, rowCount } = await client.query<Row & QueryResultRow>(sql, [...parameters])
+      return { rows, rowCount: rowCount ?? 0 }
+    },
+  })
+  let row = await readRow(client, shard)
+  if (row.standby)
+    throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
+  if (row.token === null) {
+    await client.query(beginLife)
+    row = await readRow(client, shard)
+  }
+  if (row.token === null)
+    throw new OutboxError('RELAY_LIFE_ENDED', 'the life token vanished while it was written')
+  return {
+    lifeToken: row.token,
+    generation: row.generation,
+    shards: row.shards,
+    bound:
+      row.cluster_id === null || row.topic_id === null
+        ? undefined
+        : { clusterId: row.cluster_id, progressTopicId: row.topic_id },
+  }
+}
+
+async function readRow(client: Client, shard: number): Promise<StateRow> {
+  const { rows } = await client.query<StateRow>(readState, [shard])
+  const [row] = rows
+  if (row === undefined)
+    throw new OutboxError('OUTBOX_SCHEMA_MISSING', 'outbox.shard_map is empty: the schema is damaged')
+  return row
+}

@@ -1,0 +1,243 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { faultPoint, OutboxError } from '@oncebox/core'
+import {
+  ensureProgressTopic,
+  openSession,
+  PartitionRecords,
+  readLastValue,
+  type KafkaClient,
+  type TopicDescription,
+  type TransactionSession,
+} from '@oncebox/kafka'
+import type { DatabaseConnections } from '../database-connections.js'
+import type { ResolvedRelayOptions } from '../options.js'
+import { decodePosition, encodePosition, type Position } from '../position.js'
+import { beginning } from '../reading/snapshot.js'
+import { claimShard } from './claim-shard.js'
+import { readDatabaseState, type DatabaseState } from './database-state.js'
+import { ensureGenesis, recordInitialised, type Genesis } from './genesis.js'
+import { diverged, provePosition } from './prove-position.js'
+
+/** A shard that this process owns: fenced everywhere else, its position known and proven. */
+export interface OpenShard {
+  readonly shard: number
+  readonly epoch: number
+  readonly incarnation: string
+  readonly lifeToken: string
+  readonly progress: TopicDescription
+  readonly session: TransactionSession
+  readonly position: Position
+}
+
+export interface OpenShardRequest {
+  readonly options: ResolvedRelayOptions
+  readonly shard: number
+  readonly kafka: KafkaClient
+  readonly database: DatabaseConnections
+  /** The epoch this process held before, when it re-opens after a doubt; only its holder may raise it. */
+  readonly heldEpoch: number | undefined
+  /** Told as soon as the epoch is raised, so that a failed start is still the holder of it. */
+  readonly onEpoch: (epoch: number) => void
+  readonly signal: AbortSignal
+}
+
+/** Two constant keys, so that compaction keeps the newest of each: under one, the claim would remove the position. */
+export const positionKey = Buffer.from('position')
+const claimKey = Buffer.from('claim')
+
+/**
+ * The start sequence, also after any doubt: raise the epoch in the database; initialise both transactional ids, which
+ * fences every older incarnation and ends its transaction; commit a claim; read back from there to the last position;
+ * prove it against the database.
+ * @throws OutboxError RELAY_FENCED, RELAY_HISTORY_DIVERGED, and what the database and Kafka throw.
+ */
+export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
+  const { options, shard, kafka, database, signal } = request
+  const state = await readDatabaseState(database.reader, shard)
+  if (state.shards !== 1)
+    throw new OutboxError(
+      'RELAY_SHARD_MAP_CHANGED',
+      `the shard map has ${state.shards} shards, this release publishes 1`,
+    )
+  const progress = await ensureProgressTopic(kafka, {
+    topic: options.progressTopic,
+    partitions: state.shards,
+    signal,
+    ...(options.replicationFactor === undefined ? {} : { replicationFactor: options.replicationFactor }),
+  })
+  assertSameKafka(state, kafka.clusterId, progress)
+
+  const incarnation = randomUUID()
+  const identity = { shard, generation: state.generation, incarnation }
+  const epoch = await claimShard(
+    database.reader,
+    {
+      ...identity,
+      relay: options.name,
+      holder: `${hostname()}:${process.pid}`,
+      clusterId: kafka.clusterId,
+      progressTopic: progress.name,
+      progressTopicId: progress.topicId,
+    },
+    request.heldEpoch,
+  )
+  request.onEpoch(epoch)
+  await faultPoint('relay.epoch.raised')
+  const genesis = await ensureGenesis(database.reader, { ...identity, epoch, startAt: options.startAt })
+
+  const session = await openSession(kafka, {
+    transactionalIds: [`oncebox:${options.name}:${shard}:a`, `oncebox:${options.name}:${shard}:b`],
+    transactionTimeoutMs: options.transactionTimeoutMs,
+    claim: {
+      topic: progress.name,
+      partition: shard,
+      key: claimKey,
+      value: Buffer.from(JSON.stringify({ v: 1, ...identity, epoch })),
+    },
+    signal,
+  })
+  try {
+    const found = await readLastValue(kafka, {
+      topic: progress.name,
+      partition: shard,
+      key: positionKey,
+      beforeOffset: session.claimOffset,
+      signal,
+    })
+    await faultPoint('relay.position.read')
+    const position =
+      found === null
+        ? await begin({ request, state, session, progress, incarnation, genesis })
+        : await resume({ request, state, progress, position: decodePosition(found.value) })
+    return { shard, epoch, incarnation, lifeToken: state.lifeToken, progress, session, position }
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+}
+
+// A mirrored cluster is another cluster, and a re-created progress topic has forgotten what was published.
+function assertSameKafka(state: DatabaseState, clusterId: string, progress: TopicDescription): void {
+  if (state.bound === undefined) return
+  const { bound } = state
+  if (bound.clusterId !== clusterId) {
+    throw diverged(`the outbox was published to Kafka cluster ${bound.clusterId}, this is ${clusterId}`, {
+      bound: bound.clusterId,
+      found: clusterId,
+    })
+  }
+  if (bound.progressTopicId !== progress.topicId) {
+    throw diverged(`the progress topic ${progress.name} was re-created: its positions are gone`, {
+      bound: bound.progressTopicId,
+      found: progress.topicId,
+    })
+  }
+}
+
+interface Beginning {
+  readonly request: OpenShardRequest
+  readonly state: DatabaseState
+  readonly session: TransactionSession
+  readonly progress: TopicDescription
+  readonly incarnation: string
+  readonly genesis: Genesis
+}
+
+/** The first start: position 0 goes into Kafka, then the database records that it is there. No batch before that. */
+async function begin({
+  request,
+  state,
+  session,
+  progress,
+  incarnation,
+  genesis,
+}: Beginning): Promise<Position> {
+  const { shard, kafka, options } = request
+  if (state.bound !== undefined) {
+    throw diverged(
+      `Kafka has no position of relay ${options.name}, and the database says that it once had one`,
+      { shard, topic: progress.name },
+    )
+  }
+  const position: Position = {
+    batch: 0,
+    incarnation,
+    window: genesis.window,
+    from: beginning,
+    to: genesis.to,
+    lastSeq: 0n,
+    complete: true,
+    clusterId: kafka.clusterId,
+    progressTopicId: progress.topicId,
+    shards: state.shards,
+    events: 0,
+    eventsTotal: 0,
+  }
+  await session.publish({ partitions: [positionRecord(progress, shard, position)] })
+  await initialise(request, state, progress)
+  return position
+}
+
+async function resume({
+  request,
+  state,
+  progress,
+  position,
+}: {
+  request: OpenShardRequest
+  state: DatabaseState
+  progress: TopicDescription
+  position: Position
+}): Promise<Position> {
+  const { shard, kafka, database } = request
+  if (position.clusterId !== kafka.clusterId || position.progressTopicId !== progress.topicId) {
+    throw diverged(
+      'the position was written in another Kafka cluster or topic: a mirror is another cluster',
+      { shard, clusterId: position.clusterId, progressTopicId: position.progressTopicId },
+    )
+  }
+  if (position.window.generation !== state.generation || position.shards !== state.shards) {
+    throw new OutboxError(
+      'RELAY_SHARD_MAP_CHANGED',
+      `the position is of generation ${position.window.generation}, the shard map of ${state.generation}`,
+    )
+  }
+  // Not initialised is only possible in the first start, between its position 0 and the record of it.
+  if (state.bound === undefined && position.batch > 0) {
+    throw diverged(
+      'Kafka has a position of this relay, and the database has never published: another database, or a restored one',
+      { shard, batch: position.batch },
+    )
+  }
+  await provePosition(database.reader, shard, position)
+  if (state.bound === undefined) await initialise(request, state, progress)
+  return position
+}
+
+async function initialise(
+  { shard, options, kafka, database }: OpenShardRequest,
+  state: DatabaseState,
+  progress: TopicDescription,
+): Promise<void> {
+  await recordInitialised(database.reader, {
+    shard,
+    generation: state.generation,
+    relay: options.name,
+    clusterId: kafka.clusterId,
+    progressTopicId: progress.topicId,
+  })
+}
+
+/** The record that carries a position, for the transaction that publishes what it counts. */
+export function positionRecord(
+  progress: TopicDescription,
+  shard: number,
+  position: Position,
+): PartitionRecords {
+  const records = new PartitionRecords(progress.name, shard, { maxMessageBytes: progress.maxMessageBytes })
+  const value = encodePosition(position)
+  const source = Buffer.concat([positionKey, value])
+  records.append(Date.now(), source, 0, positionKey.length, positionKey.length, source.length, 0, [])
+  return records
+}

@@ -1,0 +1,125 @@
+import type { ClientConfig } from 'pg'
+import { OutboxError } from '@oncebox/core'
+import type { KafkaOptions } from '@oncebox/kafka'
+
+/** What a relay needs to know. Everything but `name`, `db` and `kafka` has a default that most services keep. */
+export interface RelayOptions {
+  /** Identifies the relay in Kafka and in the database: its transactional ids and its progress topic are named after it. Never change it. */
+  readonly name: string
+  /** The database that holds the outbox, the primary. As in `pg`: connectionString, or host, port, user, ssl and so on. */
+  readonly db: ClientConfig
+  readonly kafka: KafkaOptions
+  readonly batch?: {
+    /** Events of one Kafka transaction, at most. Default 5,000; 1 to 50,000. */
+    readonly eventsMax?: number
+    /** Payload bytes of one Kafka transaction, about. Default 4,000,000; 1,000 to 64,000,000. A larger single event passes alone. */
+    readonly bytesMax?: number
+  }
+  readonly poll?: {
+    /** First wait after nothing was found. Default 1; 0 to 1,000. */
+    readonly idleMsMin?: number
+    /** Longest wait while nothing is found. Default 50; 1 to 60,000. */
+    readonly idleMsMax?: number
+  }
+  /** Where the very first start begins: with every event in the outbox, or with those that commit from now on. Default 'earliest'. */
+  readonly startAt?: 'earliest' | 'now'
+  readonly progress?: {
+    /** Compacted topic for positions. Default `<name>.progress`. */
+    readonly topic?: string
+    /** Used when the topic is created. Default: the broker's. */
+    readonly replicationFactor?: number
+  }
+  /** Kafka aborts a transaction that a dead relay left open after this. Default 30,000; 1,000 to 900,000. */
+  readonly transactionTimeoutMs?: number
+  /** How long start() keeps trying before it gives up with the last error. Default 60,000. */
+  readonly startTimeoutMs?: number
+  /** `/metrics` and `/healthz`. Default: off as a library, 127.0.0.1:9464 as a daemon. Port 0 takes a free one. */
+  readonly http?: { readonly host?: string; readonly port: number } | false
+  /** Default: pino on standard output at `ONCEBOX_LOG_LEVEL` (info). */
+  readonly logger?: RelayLogger
+}
+
+/** The part of pino that a relay uses. Never receives payloads or credentials. */
+export interface RelayLogger {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** Options after checks and defaults. */
+export interface ResolvedRelayOptions {
+  readonly name: string
+  readonly db: ClientConfig
+  readonly kafka: KafkaOptions
+  readonly eventsMax: number
+  readonly bytesMax: number
+  readonly idleMsMin: number
+  readonly idleMsMax: number
+  readonly startAt: 'earliest' | 'now'
+  readonly progressTopic: string
+  readonly replicationFactor: number | undefined
+  readonly transactionTimeoutMs: number
+  readonly startTimeoutMs: number
+  readonly http: { readonly host: string; readonly port: number } | undefined
+}
+
+const nameForm = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/
+
+/** @throws OutboxError RELAY_OPTIONS_INVALID, naming the option. */
+export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
+  if (typeof options.name !== 'string' || !nameForm.test(options.name))
+    throw invalid('name', options.name, '1 to 100 characters of a-z A-Z 0-9 . _ -')
+  if (typeof options.db !== 'object' || options.db === null)
+    throw invalid('db', options.db, 'an object such as { connectionString }')
+  if (!Array.isArray(options.kafka?.brokers) || options.kafka.brokers.length === 0)
+    throw invalid('kafka.brokers', undefined, 'a list of host:port')
+  const startAt = options.startAt ?? 'earliest'
+  if (startAt !== 'earliest' && startAt !== 'now') throw invalid('startAt', startAt, "'earliest' or 'now'")
+  const idleMsMin = whole('poll.idleMsMin', options.poll?.idleMsMin ?? 1, 0, 1_000)
+  const resolved: ResolvedRelayOptions = {
+    name: options.name,
+    db: options.db,
+    kafka: { clientId: `oncebox-relay-${options.name}`, ...options.kafka },
+    eventsMax: whole('batch.eventsMax', options.batch?.eventsMax ?? 5_000, 1, 50_000),
+    bytesMax: whole('batch.bytesMax', options.batch?.bytesMax ?? 4_000_000, 1_000, 64_000_000),
+    idleMsMin,
+    idleMsMax: whole(
+      'poll.idleMsMax',
+      options.poll?.idleMsMax ?? Math.max(50, idleMsMin),
+      Math.max(1, idleMsMin),
+      60_000,
+    ),
+    startAt,
+    progressTopic: options.progress?.topic ?? `${options.name}.progress`,
+    replicationFactor: options.progress?.replicationFactor,
+    transactionTimeoutMs: whole(
+      'transactionTimeoutMs',
+      options.transactionTimeoutMs ?? 30_000,
+      1_000,
+      900_000,
+    ),
+    startTimeoutMs: whole('startTimeoutMs', options.startTimeoutMs ?? 60_000, 1, 86_400_000),
+    http: options.http
+      ? { host: options.http.host ?? '127.0.0.1', port: whole('http.port', options.http.port, 0, 65_535) }
+      : undefined,
+  }
+  return Object.freeze(resolved)
+}
+
+/** Checks and returns the options of a relay: the default export of a file for `oncebox relay --config FILE`. */
+export function defineRelay(options: RelayOptions): RelayOptions {
+  resolveOptions(options)
+  return Object.freeze({ ...options })
+}
+
+function whole(name: string, value: number, min: number, max: number): number {
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw invalid(name, value, `a whole number from ${min} to ${max}`)
+  return value
+}
+
+const invalid = (name: string, value: unknown, wanted: string): OutboxError =>
+  new OutboxError(
+    'RELAY_OPTIONS_INVALID',
+    `${name}${value === undefined ? '' : ` is ${JSON.stringify(value)}`}: it must be ${wanted}`,
+  )

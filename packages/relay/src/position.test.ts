@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { decodePosition, encodePosition, type Position } from './position.js'
+import { parseSnapshot } from './reading/snapshot.js'
+
+const position: Position = {
+  batch: 7,
+  incarnation: 'i',
+  window: { generation: 1, epoch: 2, number: 3, incarnation: 'w' },
+  from: parseSnapshot('3:3:'),
+  to: parseSnapshot('5:9:5,7'),
+  lastSeq: 9_007_199_254_740_993n,
+  complete: false,
+  clusterId: 'c',
+  progressTopicId: 't',
+  shards: 1,
+  events: 10,
+  eventsTotal: 99,
+}
+
+test('a position survives the trip through Kafka, a sequence number above 2^53 included', () => {
+  expect(decodePosition(encodePosition(position))).toEqual(position)
+})
+
+test.for([
+  ['no JSON', 'hello'],
+  ['another version', encodePosition(position).toString().replace('"v":1', '"v":2')],
+  ['a missing field', encodePosition(position).toString().replace('"complete"', '"other"')],
+  ['a snapshot that is none', encodePosition(position).toString().replace('5:9:5,7', "5:9:5'")],
+])('%s is refused, never guessed', ([, text = '']) => {
+  expect(() => decodePosition(Buffer.from(text))).toThrow(
+    expect.objectContaining({ code: 'KAFKA_PROGRESS_CORRUPT' }),
+  )
+})

@@ -1,0 +1,129 @@
+import { OutboxError } from '@oncebox/core'
+import { parseSnapshot, type Snapshot } from './reading/snapshot.js'
+
+/** Names one window for good: numbers repeat across epochs, the triple does not. The incarnation is the one that recorded it. */
+export interface WindowName {
+  readonly generation: number
+  readonly epoch: number
+  readonly number: number
+  readonly incarnation: string
+}
+
+/**
+ * How far a shard is, as recorded in Kafka inside the transaction that published the events. Batches and windows are
+ * counted apart: a large window is published in several batches.
+ */
+export interface Position {
+  /** Counts batches, over all incarnations: a higher one is later. */
+  readonly batch: number
+  readonly incarnation: string
+  readonly window: WindowName
+  readonly from: Snapshot
+  readonly to: Snapshot
+  /** Sequence number of the last event published of this window. */
+  readonly lastSeq: bigint
+  /** Whether that was the last event of the window. */
+  readonly complete: boolean
+  readonly clusterId: string
+  readonly progressTopicId: string
+  /** Generation of the shard map and its number of shards. */
+  readonly shards: number
+  /** Events of the batch, and of all batches. */
+  readonly events: number
+  readonly eventsTotal: number
+}
+
+// Version of the record: a reader refuses a newer major form, so that two releases can run side by side.
+const version = 1
+
+interface PositionRecord {
+  readonly v: number
+  readonly batch: number
+  readonly incarnation: string
+  readonly window: WindowName
+  readonly from: string
+  readonly to: string
+  readonly lastSeq: string
+  readonly complete: boolean
+  readonly clusterId: string
+  readonly progressTopicId: string
+  readonly shards: number
+  readonly events: number
+  readonly eventsTotal: number
+}
+
+export function encodePosition(position: Position): Buffer {
+  const record: PositionRecord = {
+    ...position,
+    v: version,
+    from: position.from.text,
+    to: position.to.text,
+    lastSeq: position.lastSeq.toString(),
+  }
+  return Buffer.from(JSON.stringify(record))
+}
+
+/** @throws OutboxError KAFKA_PROGRESS_CORRUPT */
+export function decodePosition(value: Uint8Array): Position {
+  const corrupt = (why: string, cause?: unknown): OutboxError =>
+    new OutboxError('KAFKA_PROGRESS_CORRUPT', `the position in Kafka cannot be read: ${why}`, { cause })
+  let record: Partial<PositionRecord>
+  try {
+    // The fields are checked below; what JSON.parse returns is anything.
+    record = JSON.parse(Buffer.from(value).toString('utf8')) as Partial<PositionRecord>
+  } catch (error) {
+    throw corrupt('it is not JSON', error)
+  }
+  if (record.v !== version) throw corrupt(`version ${String(record.v)}, this relay reads version ${version}`)
+  const {
+    batch,
+    incarnation,
+    window,
+    from,
+    to,
+    lastSeq,
+    complete,
+    clusterId,
+    progressTopicId,
+    shards,
+    events,
+    eventsTotal,
+  } = record
+  if (
+    !isCount(batch) ||
+    typeof incarnation !== 'string' ||
+    typeof from !== 'string' ||
+    typeof to !== 'string' ||
+    typeof lastSeq !== 'string' ||
+    !/^\d+$/.test(lastSeq) ||
+    typeof complete !== 'boolean' ||
+    typeof clusterId !== 'string' ||
+    typeof progressTopicId !== 'string' ||
+    !isCount(shards) ||
+    !isCount(events) ||
+    !isCount(eventsTotal) ||
+    window === undefined ||
+    !isCount(window.generation) ||
+    !isCount(window.epoch) ||
+    !isCount(window.number) ||
+    typeof window.incarnation !== 'string'
+  ) {
+    throw corrupt('a field is missing or of another type')
+  }
+  return {
+    batch,
+    incarnation,
+    window,
+    from: parseSnapshot(from),
+    to: parseSnapshot(to),
+    lastSeq: BigInt(lastSeq),
+    complete,
+    clusterId,
+    progressTopicId,
+    shards,
+    events,
+    eventsTotal,
+  }
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0

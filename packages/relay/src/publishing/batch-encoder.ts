@@ -1,0 +1,197 @@
+import { envelopeHeaders, OutboxError } from '@oncebox/core'
+import {
+  encodeHeader,
+  PartitionRecords,
+  partitionForKey,
+  type KafkaClient,
+  type TopicDescription,
+} from '@oncebox/kafka'
+import { column, rowOverheadBytes } from '../reading/read-window.js'
+import type { CopyRows } from '../reading/copy-rows.js'
+import { EventHeaders } from './cloud-event-headers.js'
+
+/** A page of rows as the record batches of one Kafka transaction. */
+export interface EncodedBatch {
+  readonly partitions: readonly PartitionRecords[]
+  readonly events: number
+  readonly lastSeq: bigint
+  /** Payloads, and the fixed cost that readWindow counts for each row: at bytesMax or above, the page was cut by bytes. */
+  readonly boundedBytes: number
+  /** When the oldest event of the batch was emitted, milliseconds since 1970. */
+  readonly oldestMs: number
+}
+
+/** What is the same in all events of one topic, type and source. */
+interface Route {
+  readonly topic: TopicDescription
+  readonly type: string
+  readonly headers: Buffer
+}
+
+const postgresEpochMs = 946_684_800_000
+// spec version, type, source
+const routeHeaderCount = 3
+const jsonContentType = encodeHeader(envelopeHeaders.contentType, 'application/json')
+const routesMax = 10_000
+
+/**
+ * Turns rows into record batches: key and payload are copied from PostgreSQL's bytes into Kafka's, nothing that only
+ * passes through is decoded. Topic, type and source are looked up by their raw bytes.
+ */
+export class BatchEncoder {
+  readonly #kafka: KafkaClient
+  readonly #routes = new Map<string, Route>()
+  readonly #headers = new EventHeaders()
+
+  constructor(kafka: KafkaClient) {
+    this.#kafka = kafka
+  }
+
+  /** Forgets what is known of topics: partition counts and limits are asked again. */
+  forgetTopics(): void {
+    this.#routes.clear()
+  }
+
+  /**
+   * @param after Sequence number of the last event before this page; a row at or below it is refused (W6).
+   * @throws OutboxError RELAY_EVENT_UNPUBLISHABLE, RELAY_TOPIC_UNAVAILABLE, RELAY_ORDER_BROKEN
+   */
+  async encode(rows: CopyRows, after: bigint, signal: AbortSignal): Promise<EncodedBatch> {
+    const partitions = new Map<TopicDescription, PartitionRecords[]>()
+    const { bytes, starts, ends } = rows
+    let lastSeq = after
+    let events = 0
+    let boundedBytes = 0
+    let oldestMs = Number.POSITIVE_INFINITY
+    while (rows.next()) {
+      const seq = bytes.readBigInt64BE(starts[column.seq])
+      if (seq <= lastSeq)
+        throw new OutboxError('RELAY_ORDER_BROKEN', `event ${seq} came after event ${lastSeq}`)
+      const routeKey = bytes.toString('latin1', starts[column.topic], ends[column.source])
+      const route = this.#routes.get(routeKey) ?? (await this.#addRoute(routeKey, rows, signal))
+      const timestampMs =
+        postgresEpochMs + Math.floor(Number(bytes.readBigInt64BE(starts[column.occurred_at])) / 1000)
+      const partition = this.#partition(rows, route.topic)
+      this.#append(this.#records(partitions, route.topic, partition), rows, route, timestampMs, seq)
+      if (timestampMs < oldestMs) oldestMs = timestampMs
+      lastSeq = seq
+      events++
+      boundedBytes +=
+        rowOverheadBytes + (ends[column.payload] ?? 0) - Math.max(starts[column.payload] ?? 0, 0)
+    }
+    return {
+      partitions: [...partitions.values()].flatMap((list) => list.filter((records) => records !== undefined)),
+      events,
+      lastSeq,
+      boundedBytes,
+      oldestMs,
+    }
+  }
+
+  #records(
+    partitions: Map<TopicDescription, PartitionRecords[]>,
+    topic: TopicDescription,
+    partition: number,
+  ): PartitionRecords {
+    let list = partitions.get(topic)
+    if (list === undefined) partitions.set(topic, (list = []))
+    return (list[partition] ??= new PartitionRecords(topic.name, partition, {
+      maxMessageBytes: topic.maxMessageBytes,
+    }))
+  }
+
+  #append(records: PartitionRecords, rows: CopyRows, route: Route, timestampMs: number, seq: bigint): void {
+    const { bytes, starts, ends } = rows
+    const pieces: Buffer[] = [route.headers, this.#headers.write(bytes, starts[column.id] ?? 0, timestampMs)]
+    let headerCount = routeHeaderCount + 2
+    const headersStart = starts[column.headers] ?? -1
+    if (headersStart < 0) {
+      pieces.push(jsonContentType)
+      headerCount++
+    } else {
+      headerCount += appendServiceHeaders(bytes.toString('utf8', headersStart, ends[column.headers]), pieces)
+    }
+    try {
+      records.append(
+        timestampMs,
+        bytes,
+        starts[column.key] ?? -1,
+        ends[column.key] ?? -1,
+        starts[column.payload] ?? -1,
+        ends[column.payload] ?? -1,
+        headerCount,
+        pieces,
+      )
+    } catch (error) {
+      throw unpublishable(rows, route, seq, error)
+    }
+  }
+
+  #partition({ bytes, starts, ends }: CopyRows, topic: TopicDescription): number {
+    const explicit = starts[column.partition] ?? -1
+    if (explicit >= 0) return bytes.readInt32BE(explicit)
+    const key = starts[column.key] ?? -1
+    if (key >= 0) return partitionForKey(bytes.subarray(key, ends[column.key]), topic.partitions)
+    // No key, no order: spread by the random end of the id, so that a repeated attempt chooses the same partition.
+    return bytes.readUInt32BE((starts[column.id] ?? 0) + 12) % topic.partitions
+  }
+
+  async #addRoute(routeKey: string, { bytes, starts, ends }: CopyRows, signal: AbortSignal): Promise<Route> {
+    const field = (index: number): string => bytes.toString('utf8', starts[index], ends[index])
+    const name = field(column.topic)
+    const topic = await this.#describe(name, signal)
+    const type = field(column.type)
+    const headers = Buffer.concat([
+      encodeHeader(envelopeHeaders.specVersion, '1.0'),
+      encodeHeader(envelopeHeaders.type, type),
+      encodeHeader(envelopeHeaders.source, field(column.source)),
+    ])
+    const route = { topic, type, headers }
+    if (this.#routes.size >= routesMax) this.#routes.clear()
+    this.#routes.set(routeKey, route)
+    return route
+  }
+
+  async #describe(name: string, signal: AbortSignal): Promise<TopicDescription> {
+    for (const route of this.#routes.values()) if (route.topic.name === name) return route.topic
+    try {
+      return await this.#kafka.describeTopic(name, { signal })
+    } catch (cause) {
+      throw OutboxError.is(cause, 'KAFKA_TOPIC_UNAVAILABLE')
+        ? new OutboxError('RELAY_TOPIC_UNAVAILABLE', `topic ${name} does not exist or is not accessible`, {
+            cause,
+            details: { topic: name },
+          })
+        : cause
+    }
+  }
+}
+
+/** Headers the service set; the content type is JSON unless they say otherwise. @returns How many pieces were added. */
+function appendServiceHeaders(text: string, pieces: Buffer[]): number {
+  const headers: unknown = JSON.parse(text)
+  const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : []
+  for (const [name, value] of entries) pieces.push(encodeHeader(name, String(value)))
+  if (entries.some(([name]) => name === envelopeHeaders.contentType)) return entries.length
+  pieces.push(jsonContentType)
+  return entries.length + 1
+}
+
+function unpublishable(
+  { bytes, starts, ends }: CopyRows,
+  route: Route,
+  seq: bigint,
+  cause: unknown,
+): OutboxError {
+  const id = bytes
+    .toString('hex', starts[column.id], ends[column.id])
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  return new OutboxError(
+    'RELAY_EVENT_UNPUBLISHABLE',
+    `event ${id} (${route.type}) cannot be published to ${route.topic.name}`,
+    {
+      cause,
+      details: { id, seq: String(seq), topic: route.topic.name, type: route.type },
+    },
+  )
+}

@@ -1,0 +1,74 @@
+import type { Snapshot } from './snapshot.js'
+
+/** The columns a page carries, in this order. */
+export const columns = [
+  'seq',
+  'id',
+  'topic',
+  'type',
+  'source',
+  'key',
+  'partition',
+  'headers',
+  'payload',
+  'occurred_at',
+] as const
+
+/** Index of a column in a page's rows. */
+export const column = Object.fromEntries(columns.map((name, index) => [name, index])) as Readonly<
+  Record<(typeof columns)[number], number>
+>
+
+export interface WindowPage {
+  readonly from: Snapshot
+  readonly to: Snapshot
+  /** Members of from's open list that have ended in `to`. */
+  readonly ended: readonly bigint[]
+  /** Rows up to this one are published; 0 for the first page. */
+  readonly after: bigint
+  readonly rowsMax: number
+  readonly bytesMax: number
+}
+
+/** Fixed cost of a row in the byte bound: envelope headers and row fields, roughly what it takes in a record batch. */
+export const rowOverheadBytes = 256
+
+/**
+ * Rows visible in `to` and not in `from`, in emit order. An open transaction holds nobody up: its rows join the first
+ * window taken after its commit. `order by` names events.seq itself: a cast or alias of that name in the select list
+ * would sort by text and lose rows when paging. Takes no lock beyond ACCESS SHARE, writes nothing. The running sum
+ * bounds a page by bytes; its first row always passes.
+ *
+ * All values are digits, colons and commas checked by parseSnapshot: COPY takes no parameters.
+ */
+export function readWindow(page: WindowPage): string {
+  return `copy (
+  select ${columns.map((name) => (name === 'headers' ? 'e.headers::text' : `e.${name}`)).join(', ')}
+    from (select r.*, sum(coalesce(octet_length(r.payload), 0) + ${rowOverheadBytes}) over (order by r.seq rows between unbounded preceding and 1 preceding) as bytes_before
+            from (${rows(page)}
+                   order by seq limit ${page.rowsMax}) r) e
+   where coalesce(e.bytes_before, 0) < ${page.bytesMax}
+   order by e.seq
+) to stdout (format binary)`
+}
+
+function rows({ from, to, ended, after }: WindowPage): string {
+  const select = `select ${columns.join(', ')} from outbox.events`
+  const range = `txid >= '${from.xmax}' and txid < '${to.xmax}' and pg_visible_in_snapshot(txid, '${to.text}')`
+  const members = ended.length === 0 ? '' : `txid = any ('{${ended.join(',')}}'::xid8[])`
+  if (after > 0n || from.xmax <= 3n) {
+    // Backlog: walk the seq indexes, merged over the slots, from where the last page ended.
+    return `${select} where seq > ${after} and (${range}${members === '' ? '' : ` or ${members}`})`
+  }
+  // Live: two ranges of the txid index.
+  return members === ''
+    ? `${select} where ${range}`
+    : `select * from (${select} where ${range} union all ${select} where ${members}) w`
+}
+
+/** Settings of a read, for its transaction only: statistics are always wrong after TRUNCATE, so the planner is led. */
+export function readSettings(backlog: boolean): string {
+  const settings = ['enable_seqscan = off', 'jit = off', 'max_parallel_workers_per_gather = 0']
+  if (backlog) settings.push('enable_sort = off', 'enable_bitmapscan = off')
+  return settings.map((setting) => `set local ${setting};`).join(' ')
+}

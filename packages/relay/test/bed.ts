@@ -1,0 +1,216 @@
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { spawn, type ChildProcess } from 'node:child_process'
+import pg from 'pg'
+import { channels } from '@oncebox/core'
+import { createDatabase, createTopic, randomName, sharedStack, type TestDatabase } from '@internal/stack'
+import {
+  judge,
+  readTopic,
+  type CommittedEvent,
+  type Sighting,
+  type TopicRecord,
+  type Verdict,
+} from '@internal/audit'
+import { migrateOutbox } from '@oncebox/outbox'
+import type { RelayOptions } from '../src/index.js'
+
+export const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
+
+/** A database with the outbox schema, a topic, and a relay name of their own. */
+export interface Bed extends AsyncDisposable {
+  readonly url: string
+  readonly topic: string
+  readonly relayName: string
+  readonly pool: pg.Pool
+  readonly options: RelayOptions
+  /** Emits one event per key in one transaction each. */
+  emit(keys: readonly string[], payload?: Buffer): Promise<void>
+  /** Every event the database holds. */
+  committed(): Promise<CommittedEvent[]>
+  /** What Apache's consumer reads. */
+  published(): Promise<TopicRecord[]>
+  /** Compares both. */
+  verdict(): Promise<Verdict>
+}
+
+export const outboxTemplate = {
+  name: 'relay-outbox-1',
+  prepare: async (url: string): Promise<void> => {
+    await migrateOutbox(url)
+  },
+}
+
+export async function setUp(
+  options: { partitions?: number; serverUrl?: string; relay?: Partial<RelayOptions> } = {},
+): Promise<Bed> {
+  const database: TestDatabase =
+    options.serverUrl === undefined
+      ? await createDatabase({ template: outboxTemplate })
+      : await createDatabase({ template: outboxTemplate, serverUrl: options.serverUrl })
+  const topic = await createTopic('events', { partitions: options.partitions ?? 3 })
+  const pool = new pg.Pool({ connectionString: database.url, max: 20 })
+  pool.on('error', () => undefined)
+  const relayName = randomName('relay')
+  const brokers = [...sharedStack().kafka.brokers]
+  const bed: Bed = {
+    url: database.url,
+    topic,
+    relayName,
+    pool,
+    options: {
+      name: relayName,
+      db: { connectionString: database.url },
+      kafka: { brokers },
+      logger: silent,
+      ...options.relay,
+    },
+    emit: async (keys, payload = Buffer.from('{}')) => {
+      for (const key of keys) await pool.query(insertEvent, [topic, key, payload])
+    },
+    committed: async () => {
+      const { rows } = await pool.query<{ id: string; key: string; seq: string }>(
+        'select id, key, seq from outbox.events order by events.seq',
+      )
+      return rows.map(({ id, key, seq }) => ({ id, key, version: Number(seq) }))
+    },
+    published: async () =>
+      await readTopic({
+        brokers,
+        classpath: sharedStack().kafka.classpath,
+        topic,
+        isolation: 'read_committed',
+      }),
+    verdict: async () => {
+      const committed = await bed.committed()
+      return judge({ committed, published: toSightings(await bed.published(), committed) })
+    },
+    [Symbol.asyncDispose]: async () => {
+      await pool.end()
+      if (options.serverUrl === undefined) await database.drop()
+    },
+  }
+  return bed
+}
+
+export const insertEvent = `
+insert into outbox.events (bucket, id, source, topic, type, key, payload)
+values (outbox.bucket($2), outbox.uuid7(), 'test', $1, 'test.happened', $2, $3)`
+
+/** Records as the judge takes them, in the order of their partitions. The version is the committed event's own. */
+export function toSightings(
+  records: readonly TopicRecord[],
+  committed: readonly CommittedEvent[],
+): Sighting[] {
+  const versions = new Map(committed.map(({ id, version }) => [id, version]))
+  return records.map((record) => {
+    const id = idOf(record)
+    return {
+      id,
+      key: record.key,
+      version: versions.get(id) ?? -1,
+      partition: record.partition,
+      at: `${record.topic}-${record.partition}@${record.offset}`,
+    }
+  })
+}
+
+export const idOf = (record: TopicRecord): string => record.headers.get('ce_id') ?? ''
+
+/** Resolves when the relay has committed `events` events since the call. */
+export async function untilPublished(
+  relay: string,
+  events: number,
+  signal = AbortSignal.timeout(60_000),
+): Promise<void> {
+  let left = events
+  if (left <= 0) return
+  await new Promise<void>((resolve, reject) => {
+    const done = (): void => {
+      channels.relayPublished.unsubscribe(listener)
+      signal.removeEventListener('abort', abort)
+    }
+    const abort = (): void => {
+      done()
+      reject(new Error(`${left} of ${events} events were not published in time`, { cause: signal.reason }))
+    }
+    const listener = (message: unknown): void => {
+      const published = message as { relay: string; events: number }
+      if (published.relay !== relay) return
+      left -= published.events
+      if (left > 0) return
+      done()
+      resolve()
+    }
+    channels.relayPublished.subscribe(listener)
+    signal.addEventListener('abort', abort, { once: true })
+  })
+}
+
+/** Resolves at the relay's next message on a channel of core. */
+export async function untilSeen(
+  name: 'relayIdle' | 'relayOpened' | 'relayReopening' | 'relayFailed',
+  relay: string,
+  signal = AbortSignal.timeout(60_000),
+): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    const channel = channels[name]
+    const listener = (message: unknown): void => {
+      if ((message as { relay: string }).relay !== relay) return
+      channel.unsubscribe(listener)
+      resolve(message)
+    }
+    channel.subscribe(listener)
+    signal.addEventListener(
+      'abort',
+      () => {
+        channel.unsubscribe(listener)
+        reject(new Error(`nothing on ${channel.name.toString()} in time`, { cause: signal.reason }))
+      },
+      { once: true },
+    )
+  })
+}
+
+/** Resolves when the relay, twice in a row after this call, has found nothing to publish. */
+export async function untilIdleAt(bed: Bed): Promise<void> {
+  await untilSeen('relayIdle', bed.relayName)
+  await untilSeen('relayIdle', bed.relayName)
+}
+
+const cli = fileURLToPath(new URL('../../cli/dist/main.js', import.meta.url))
+const agent = fileURLToPath(new URL('../../../internal/faults/dist/agent.js', import.meta.url))
+
+/** A relay daemon in a process of its own, as operators run it. */
+export interface RelayProcess {
+  readonly child: ChildProcess
+  /** Resolves with how it ended. */
+  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>
+}
+
+export function startRelayProcess(
+  bed: Bed,
+  options: { fault?: string; env?: Record<string, string> } = {},
+): RelayProcess {
+  const child = spawn(process.execPath, ['--import', agent, cli, 'relay'], {
+    env: {
+      ...process.env,
+      ONCEBOX_RELAY_NAME: bed.relayName,
+      ONCEBOX_DATABASE_URL: bed.url,
+      ONCEBOX_KAFKA_BROKERS: sharedStack().kafka.brokers.join(','),
+      ONCEBOX_HTTP_PORT: 'off',
+      ...(options.fault === undefined ? {} : { ONCEBOX_FAULT: options.fault }),
+      ...options.env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const ended = once(child, 'exit').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as NodeJS.Signals | null,
+    output,
+  }))
+  return { child, ended }
+}
