@@ -1,0 +1,54 @@
+import { bucketOf, envelopeHeaders, type SqlConnection } from '@oncebox/core'
+import type { DeadLetter } from './dead-letter.js'
+import { headersAsText } from './record.js'
+import { insertOutboxCopy } from './sql/insert-outbox-copy.js'
+import { text } from './text.js'
+
+/** What a consumer needs to know of the service's outbox: `createOutbox({ source, ... })` has it. */
+export interface DeadLetterOutbox {
+  readonly source: string
+}
+
+/**
+ * Puts a copy of a dead letter into the outbox, in the dead letter's own transaction, so it reaches the dead-letter
+ * topic exactly once too. The copy is information for others: replay runs from the consumer's table.
+ */
+export async function emitDeadLetterCopy(
+  connection: SqlConnection,
+  { source }: DeadLetterOutbox,
+  topic: string,
+  letter: DeadLetter,
+): Promise<void> {
+  const key = letter.record.key === null ? null : text(letter.record.key)
+  await connection.query(insertOutboxCopy, [
+    bucketOf(key),
+    source,
+    topic,
+    letter.envelope.type === '' ? 'unknown' : letter.envelope.type,
+    key,
+    JSON.stringify({ ...ownHeaders(letter), ...causeHeaders(letter) }),
+    letter.record.value,
+  ])
+}
+
+/** The event's headers without the envelope: the copy is an event of its own, with an id of its own. */
+function ownHeaders({ record }: DeadLetter): Record<string, string> {
+  const envelope = new Set<string>([...Object.values(envelopeHeaders)].filter((name) => name !== envelopeHeaders.contentType))
+  return Object.fromEntries(Object.entries(headersAsText(record.headers)).filter(([name]) => !envelope.has(name)))
+}
+
+/** The cause and the origin as text. `kafka_dlt-original-topic` is the name that Kafka consoles know. */
+export function causeHeaders({ consumer, envelope, record, attempts, code, reason }: DeadLetter): Record<string, string> {
+  return {
+    'oncebox_dlt-consumer': consumer,
+    'oncebox_dlt-code': code,
+    'oncebox_dlt-reason': reason.slice(0, 1_000),
+    'oncebox_dlt-attempts': String(attempts),
+    'oncebox_dlt-original-id': envelope.id,
+    'oncebox_dlt-original-source': envelope.source,
+    'oncebox_dlt-original-topic-id': record.topicId,
+    'oncebox_dlt-original-partition': String(record.partition),
+    'oncebox_dlt-original-offset': String(record.offset),
+    'kafka_dlt-original-topic': record.topic,
+  }
+}

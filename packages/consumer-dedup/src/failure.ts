@@ -1,0 +1,51 @@
+import { OutboxError } from '@oncebox/core'
+
+/** What an error in an event's transaction means for the event. */
+export type FailureKind =
+  /** The database asks for another run: serialization failure or deadlock. Counts as no attempt. */
+  | 'again'
+  /** Nothing is known about the database, or about what it has committed. Counts as no attempt. */
+  | 'database'
+  /** The handler failed. */
+  | 'attempt'
+  /** The handler says that no attempt can help. */
+  | 'permanent'
+
+// The classes of SQLSTATE begin with these; EPIPE and other codes of Node do not.
+const sqlStatePattern = /^[0-9FHPX][0-9A-Z]{4}$/
+const serializationFailure = '40001'
+const deadlockDetected = '40P01'
+// Connection exceptions, shutdown, crash recovery, idle or session time-outs, no room for connections, read-only server.
+const databaseStates = /^(08|57P0|53|25006|25P03|58)/
+
+// The handler swallowed the error of a statement, or ended the transaction itself.
+const handlerCodes = ['OUTBOX_COMMIT_ROLLED_BACK', 'OUTBOX_TRANSACTION_FAILED', 'OUTBOX_TRANSACTION_ENDED'] as const
+
+/** The SQLSTATE of an error or of one of its causes. */
+export function sqlState(error: unknown): string | undefined {
+  let current: unknown = error
+  for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
+    if ('code' in current && typeof current.code === 'string' && sqlStatePattern.test(current.code)) return current.code
+    current = 'cause' in current ? current.cause : undefined
+  }
+  return undefined
+}
+
+/** An error of the handler, on a connection that still answers. */
+export function classifyHandlerError(error: unknown): FailureKind {
+  if (OutboxError.is(error, 'CONSUMER_PERMANENT') || OutboxError.is(error, 'CONSUMER_EVENT_INVALID')) return 'permanent'
+  return isRunAgain(error) ? 'again' : 'attempt'
+}
+
+/** An error of BEGIN, COMMIT or a statement of ours. Without a SQLSTATE nobody knows: look again. */
+export function classifyDatabaseError(error: unknown): FailureKind {
+  if (handlerCodes.some((code) => OutboxError.is(error, code))) return 'attempt'
+  if (isRunAgain(error)) return 'again'
+  const state = sqlState(error)
+  return state === undefined || databaseStates.test(state) ? 'database' : 'attempt'
+}
+
+function isRunAgain(error: unknown): boolean {
+  const state = sqlState(error)
+  return state === serializationFailure || state === deadlockDetected
+}

@@ -1,0 +1,91 @@
+import { OutboxError, type SqlConnection } from '@oncebox/core'
+import { beginBatch } from './sql/begin-batch.js'
+import { insertPositions } from './sql/insert-positions.js'
+import { makeLife } from './sql/make-life.js'
+import { movePosition } from './sql/move-position.js'
+import { readLife } from './sql/read-life.js'
+import { readPositions } from './sql/read-positions.js'
+
+/** A partition by the id of its topic: a re-created topic is another one. */
+export interface PartitionKey {
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+}
+
+/** What the database knows of a partition. */
+export interface StoredPosition {
+  /** The next offset to fetch. */
+  readonly next: bigint
+  /** Events from `next` up to here were begun; more than `next` means that somebody died over them. */
+  readonly inHand: bigint
+}
+
+/** Positions in the consumer's own database: they win over Kafka's offsets. */
+export class PositionStore {
+  readonly #connection: SqlConnection
+  readonly #consumer: string
+
+  constructor(connection: SqlConnection, consumer: string) {
+    this.#connection = connection
+    this.#consumer = consumer
+  }
+
+  /** The token of this life of the database, made when there is none. */
+  async lifeToken(): Promise<string> {
+    // Bounded: between two statements a crash can empty the table again, but hardly ten times.
+    for (let turn = 0; turn < 10; turn += 1) {
+      const found = await this.#connection.query<{ token: string }>(readLife)
+      const token = found.rows[0]?.token
+      if (token !== undefined) return token
+      await this.#connection.query(makeLife)
+    }
+    throw new OutboxError('CONSUMER_DATABASE_UNAVAILABLE', 'the life token of the inbox does not stay: the server restarts again and again')
+  }
+
+  async read(topicId: string): Promise<ReadonlyMap<number, StoredPosition>> {
+    const { rows } = await this.#connection.query<{ partition: number; next: string; in_hand: string }>(readPositions, [this.#consumer, topicId])
+    return new Map(rows.map((row) => [row.partition, { next: BigInt(row.next), inHand: BigInt(row.in_hand) }]))
+  }
+
+  /** Writes first positions; those that exist stay as they are. */
+  async insert(topic: string, topicId: string, firsts: ReadonlyMap<number, bigint>): Promise<void> {
+    await this.#connection.query(insertPositions, [this.#consumer, topicId, topic, [...firsts.keys()], [...firsts.values()].map(String)])
+  }
+
+  /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
+  async begin(key: PartitionKey, token: string, expected: bigint, inHand: bigint): Promise<void> {
+    const { rowCount } = await this.#connection.query(beginBatch, [
+      this.#consumer,
+      key.topicId,
+      key.partition,
+      String(expected),
+      String(inHand),
+      token,
+    ])
+    if (rowCount !== 1) throw positionLost(key, expected)
+  }
+
+  /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
+  async move(key: PartitionKey, token: string, expected: bigint, { next, inHand }: StoredPosition): Promise<void> {
+    const { rowCount } = await this.#connection.query(movePosition, [
+      this.#consumer,
+      key.topicId,
+      key.partition,
+      String(expected),
+      String(next),
+      String(inHand),
+      token,
+    ])
+    if (rowCount !== 1) throw positionLost(key, expected)
+  }
+}
+
+/** The position in memory is not the database's any more. */
+export function positionLost({ topic, partition }: Pick<PartitionKey, 'topic' | 'partition'>, expected: bigint): OutboxError {
+  return new OutboxError(
+    'CONSUMER_POSITION_LOST',
+    `${topic}-${partition}: the database no longer has the position ${expected}: another member moved it, or the server crashed or was restored`,
+    { details: { topic, partition, expected: String(expected) } },
+  )
+}
