@@ -74,4 +74,5 @@ export async function startCommitProxy(url: string): Promise<CommitProxy> {
 }
 
 // The simple query message: Q, four bytes of length, the statement.
-const isCommit = (chunk: Buffer): boolean => chunk[0] === 0x51 && /^commit\b/i.test(chunk.toString('latin1', 5, 12))
+const isCommit = (chunk: Buffer): boolean =>
+  chunk[0] === 0x51 && /^commit\b/i.test(chunk.toString('latin1', 5, 12))

@@ -43,7 +43,9 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
     beforeAll(async () => {
       database = await createDatabase()
       judge = new pg.Pool({ connectionString: database.url, max: 2 })
-      await judge.query('create table items (id integer primary key deferrable initially deferred, txid xid8 default pg_current_xact_id())')
+      await judge.query(
+        'create table items (id integer primary key deferrable initially deferred, txid xid8 default pg_current_xact_id())',
+      )
     })
     afterAll(async () => {
       await judge.end()
@@ -61,7 +63,8 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
 
     const items = async (): Promise<number[]> =>
       (await judge.query<{ id: number }>('select id from items order by id')).rows.map((row) => row.id)
-    const insert = (tx: Tx, id: number): Promise<unknown> => under.run(tx, `insert into items (id) values (${id})`)
+    const insert = (tx: Tx, id: number): Promise<unknown> =>
+      under.run(tx, `insert into items (id) values (${id})`)
     const fail = (tx: Tx): Promise<unknown> => under.run(tx, 'select 1 / 0')
 
     describe('transaction', () => {
@@ -78,7 +81,9 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
       test('runs beforeCommit after work and in the same transaction', async () => {
         await db.transaction((tx) => insert(tx, 1), {
           beforeCommit: async (connection) => {
-            const { rows } = await connection.query<{ same: boolean }>('select txid = pg_current_xact_id() as same from items')
+            const { rows } = await connection.query<{ same: boolean }>(
+              'select txid = pg_current_xact_id() as same from items',
+            )
             expect(rows).toEqual([{ same: true }])
             await connection.query('insert into items (id) values ($1)', [2])
           },
@@ -87,15 +92,20 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
       })
 
       test('rolls back when beforeCommit throws', async () => {
-        await expect(db.transaction((tx) => insert(tx, 1), { beforeCommit: async () => throwOops() })).rejects.toBe(oops)
+        await expect(
+          db.transaction((tx) => insert(tx, 1), { beforeCommit: async () => throwOops() }),
+        ).rejects.toBe(oops)
         expect(await items()).toEqual([])
       })
 
       test('refuses to commit when work has swallowed the error of a statement', async () => {
         let reached = false
-        const attempt = db.transaction(async (tx) => (await insert(tx, 1), await fail(tx).catch(() => undefined)), {
-          beforeCommit: async () => void (reached = true),
-        })
+        const attempt = db.transaction(
+          async (tx) => (await insert(tx, 1), await fail(tx).catch(() => undefined)),
+          {
+            beforeCommit: async () => void (reached = true),
+          },
+        )
         await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_TRANSACTION_FAILED' })
         expect(reached).toBe(false)
         expect(await items()).toEqual([])
@@ -107,13 +117,16 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
           fail(tx).catch(() => undefined)
           await Promise.resolve()
         })
-        await expect(attempt).rejects.toMatchObject({ code: expect.stringMatching(/^OUTBOX_(TRANSACTION_FAILED|COMMIT_ROLLED_BACK)$/) })
+        await expect(attempt).rejects.toMatchObject({
+          code: expect.stringMatching(/^OUTBOX_(TRANSACTION_FAILED|COMMIT_ROLLED_BACK)$/),
+        })
         expect(await items()).toEqual([])
       })
 
       test('reports a COMMIT that was answered with ROLLBACK', async () => {
         const attempt = db.transaction((tx) => insert(tx, 1), {
-          beforeCommit: async (connection) => void (await connection.query('select 1 / 0').catch(() => undefined)),
+          beforeCommit: async (connection) =>
+            void (await connection.query('select 1 / 0').catch(() => undefined)),
         })
         await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_COMMIT_ROLLED_BACK' })
         expect(await items()).toEqual([])
@@ -135,13 +148,21 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
         expect(await items()).toEqual([])
       })
 
-      test.each(['read committed', 'repeatable read', 'serializable'] as const)('runs at isolation level %s', async (isolation) => {
-        const level = await db.transaction(
-          async (tx) => (await db.inside(tx).query<{ level: string }>(`select current_setting('transaction_isolation') as level`)).rows,
-          { isolation },
-        )
-        expect(level).toEqual([{ level: isolation }])
-      })
+      test.each(['read committed', 'repeatable read', 'serializable'] as const)(
+        'runs at isolation level %s',
+        async (isolation) => {
+          const level = await db.transaction(
+            async (tx) =>
+              (
+                await db
+                  .inside(tx)
+                  .query<{ level: string }>(`select current_setting('transaction_isolation') as level`)
+              ).rows,
+            { isolation },
+          )
+          expect(level).toEqual([{ level: isolation }])
+        },
+      )
 
       test('keeps what was done outside a savepoint that was rolled back', async () => {
         await db.transaction(async (tx) => {
@@ -157,7 +178,9 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
       })
 
       test('runs more transactions at a time than the pool has connections', async () => {
-        await Promise.all(Array.from({ length: connectionsMax * 4 }, (_, id) => db.transaction((tx) => insert(tx, id))))
+        await Promise.all(
+          Array.from({ length: connectionsMax * 4 }, (_, id) => db.transaction((tx) => insert(tx, id))),
+        )
         expect(await items()).toHaveLength(connectionsMax * 4)
       })
     })
@@ -174,16 +197,26 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
       })
 
       test('refuses every handle that is no transaction in progress', async () => {
-        const handles = [...(await under.notTransactions()), { name: 'null', handle: null }, { name: 'an object', handle: {} }]
+        const handles = [
+          ...(await under.notTransactions()),
+          { name: 'null', handle: null },
+          { name: 'an object', handle: {} },
+        ]
         for (const { name, handle } of handles) {
           // A handle of the wrong type is the test.
-          expect(() => db.inside(handle as Tx), name).toThrow(expect.objectContaining({ code: 'OUTBOX_NOT_IN_TRANSACTION' }))
+          expect(() => db.inside(handle as Tx), name).toThrow(
+            expect.objectContaining({ code: 'OUTBOX_NOT_IN_TRANSACTION' }),
+          )
         }
       })
 
       test('refuses a transaction that is over', async () => {
         const over = await db.transaction(async (tx) => tx)
-        expect(() => db.inside(over)).toThrow(expect.objectContaining({ code: expect.stringMatching(/^OUTBOX_(NOT_IN_TRANSACTION|TRANSACTION_ENDED)$/) }))
+        expect(() => db.inside(over)).toThrow(
+          expect.objectContaining({
+            code: expect.stringMatching(/^OUTBOX_(NOT_IN_TRANSACTION|TRANSACTION_ENDED)$/),
+          }),
+        )
         const later = await db.transaction(async (tx) => db.inside(tx))
         await expect(later.query('insert into items (id) values (1)')).rejects.toMatchObject({
           code: expect.stringMatching(/^OUTBOX_(NOT_IN_TRANSACTION|TRANSACTION_ENDED)$/),
@@ -207,12 +240,19 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
         await db
           .transaction(async (tx) => {
             const connection = db.inside(tx)
-            const { rows } = await connection.query<{ txid: string }>('select pg_current_xact_id()::text as txid')
-            const committing = under.run(tx, 'commit')
-            const inserted = connection.query<{ txid: string }>('insert into items (id) values (1) returning txid::text as txid').then(
-              (result) => result.rows,
-              (error: unknown) => (expect(error).toMatchObject({ code: 'OUTBOX_NOT_IN_TRANSACTION' }), undefined),
+            const { rows } = await connection.query<{ txid: string }>(
+              'select pg_current_xact_id()::text as txid',
             )
+            const committing = under.run(tx, 'commit')
+            const inserted = connection
+              .query<{ txid: string }>('insert into items (id) values (1) returning txid::text as txid')
+              .then(
+                (result) => result.rows,
+                (error: unknown) => (
+                  expect(error).toMatchObject({ code: 'OUTBOX_NOT_IN_TRANSACTION' }),
+                  undefined
+                ),
+              )
             await committing
             expect([undefined, rows]).toContainEqual(await inserted)
           })
@@ -222,7 +262,9 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
       test('runs statements side by side in the order in which they were sent', async () => {
         await db.transaction(async (tx) => {
           const connection = db.inside(tx)
-          await Promise.all([1, 2, 3, 4, 5].map((id) => connection.query('insert into items (id) values ($1)', [id])))
+          await Promise.all(
+            [1, 2, 3, 4, 5].map((id) => connection.query('insert into items (id) values ($1)', [id])),
+          )
         })
         expect(await items()).toEqual([1, 2, 3, 4, 5])
       })
@@ -237,7 +279,9 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
 
       test('counts rows, and takes several statements when there are no parameters', async () => {
         await db.transaction(async (tx) => {
-          const result = await db.inside(tx).query('insert into items (id) values (1); insert into items (id) values (2), (3)')
+          const result = await db
+            .inside(tx)
+            .query('insert into items (id) values (1); insert into items (id) values (2), (3)')
           expect(result).toMatchObject({ rows: [], rowCount: 2 })
         })
         expect((await db.outside.query('select from items')).rowCount).toBe(3)
@@ -258,14 +302,19 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
           await insert(tx, 2)
         })
         await expect(attempt).rejects.toThrow()
-        await Promise.all(Array.from({ length: connectionsMax }, (_, id) => db.transaction((tx) => insert(tx, 10 + id))))
+        await Promise.all(
+          Array.from({ length: connectionsMax }, (_, id) => db.transaction((tx) => insert(tx, 10 + id))),
+        )
         expect(await items()).toEqual([10, 11, 12])
       })
 
       test('that work does not notice is not taken for a success', async () => {
-        const attempt = db.transaction(async (tx) => (await insert(tx, 1), await terminate(await backend(tx))), {
-          resolveCommit: async () => 'rolled-back',
-        })
+        const attempt = db.transaction(
+          async (tx) => (await insert(tx, 1), await terminate(await backend(tx))),
+          {
+            resolveCommit: async () => 'rolled-back',
+          },
+        )
         await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_COMMIT_LOST' })
         expect(await items()).toEqual([])
       })
@@ -287,7 +336,8 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
         test('is a success when the transaction is found to be committed', async () => {
           proxy.cutNextCommit('before-answer')
           const result = await one.db.transaction(async (tx) => (await insert(tx, 1), 'done'), {
-            resolveCommit: async (connection) => ((await connection.query('select from items')).rowCount === 1 ? 'committed' : 'unknown'),
+            resolveCommit: async (connection) =>
+              (await connection.query('select from items')).rowCount === 1 ? 'committed' : 'unknown',
           })
           expect(result).toBe('done')
           expect(proxy.cuts).toBe(1)
@@ -295,8 +345,13 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
 
         test('is OUTBOX_COMMIT_LOST when the transaction is found to be rolled back', async () => {
           proxy.cutNextCommit('before-forwarding')
-          const attempt = one.db.transaction((tx) => insert(tx, 1), { resolveCommit: async () => 'rolled-back' })
-          await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_COMMIT_LOST', cause: expect.any(Error) })
+          const attempt = one.db.transaction((tx) => insert(tx, 1), {
+            resolveCommit: async () => 'rolled-back',
+          })
+          await expect(attempt).rejects.toMatchObject({
+            code: 'OUTBOX_COMMIT_LOST',
+            cause: expect.any(Error),
+          })
           expect(await items()).toEqual([])
         })
 
@@ -304,8 +359,14 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
           const resolvers = [undefined, async () => 'unknown' as const, async () => throwOops()]
           for (const [id, resolveCommit] of resolvers.entries()) {
             proxy.cutNextCommit('before-answer')
-            const attempt = one.db.transaction((tx) => insert(tx, id), resolveCommit === undefined ? {} : { resolveCommit })
-            await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_COMMIT_UNKNOWN', cause: expect.any(Error) })
+            const attempt = one.db.transaction(
+              (tx) => insert(tx, id),
+              resolveCommit === undefined ? {} : { resolveCommit },
+            )
+            await expect(attempt).rejects.toMatchObject({
+              code: 'OUTBOX_COMMIT_UNKNOWN',
+              cause: expect.any(Error),
+            })
           }
           expect(await items()).toEqual([0, 1, 2])
         })

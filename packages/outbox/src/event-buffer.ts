@@ -13,15 +13,20 @@ export class EventBuffer {
 
   /** @throws OutboxError OUTBOX_TRANSACTION_ENDED when `work` has returned */
   assertOpen(): void {
-    if (!this.#open) throw new OutboxError('OUTBOX_TRANSACTION_ENDED', 'emit was called after work had returned')
+    if (!this.#open)
+      throw new OutboxError('OUTBOX_TRANSACTION_ENDED', 'emit was called after work had returned')
   }
 
   /** @throws OutboxError OUTBOX_TRANSACTION_TOO_LARGE */
   add(row: EventRow | Promise<EventRow>): void {
-    if (row instanceof Promise) row.catch(() => undefined) // thrown by close, to the caller of transaction
+    if (row instanceof Promise)
+      row.catch(() => undefined) // thrown by close, to the caller of transaction
     else this.#bytes += row.payload?.byteLength ?? 0
     if (this.#rows.length === eventsMax || this.#bytes > bytesMax) {
-      throw new OutboxError('OUTBOX_TRANSACTION_TOO_LARGE', `one transaction emits at most ${eventsMax} events and ${bytesMax} bytes`)
+      throw new OutboxError(
+        'OUTBOX_TRANSACTION_TOO_LARGE',
+        `one transaction emits at most ${eventsMax} events and ${bytesMax} bytes`,
+      )
     }
     this.#rows.push(row)
   }

@@ -51,7 +51,8 @@ export function eventRow(
     return { ...given, bucket: bucketOf(key), key, payload: bytes }
   }
   if (payload === null) {
-    if (typeof options.key !== 'string') throw invalidOption(`${type}: a payload of null is a tombstone and needs options.key`)
+    if (typeof options.key !== 'string')
+      throw invalidOption(`${type}: a payload of null is a tombstone and needs options.key`)
     return complete(null, options.key)
   }
   const bytes = encode(topic, type, payload)
@@ -62,7 +63,8 @@ export function eventRow(
     return complete(bytes, key)
   }
   const schema = topic.events[type]
-  if (schema === undefined) throw new OutboxError('OUTBOX_EVENT_UNKNOWN', `${topic.name} has no event ${type}`)
+  if (schema === undefined)
+    throw new OutboxError('OUTBOX_EVENT_UNKNOWN', `${topic.name} has no event ${type}`)
   const result = schema['~standard'].validate(decode(topic, type, bytes))
   return result instanceof Promise ? result.then(finish) : finish(result)
 }
@@ -72,16 +74,22 @@ function encode(topic: AnyTopic, type: string, payload: unknown): Uint8Array {
   try {
     bytes = topic.codec.encode(payload)
   } catch (cause) {
-    throw new OutboxError('OUTBOX_PAYLOAD_INVALID', `${type}: the codec of ${topic.name} cannot encode the payload`, {
-      cause,
-      details: { topic: topic.name, type, issues: [] },
-    })
+    throw new OutboxError(
+      'OUTBOX_PAYLOAD_INVALID',
+      `${type}: the codec of ${topic.name} cannot encode the payload`,
+      {
+        cause,
+        details: { topic: topic.name, type, issues: [] },
+      },
+    )
   }
   if (bytes.byteLength > topic.payloadBytesMax) {
     throw new OutboxError(
       'OUTBOX_PAYLOAD_TOO_LARGE',
       `${type}: the payload has ${bytes.byteLength} bytes, ${topic.name} takes ${topic.payloadBytesMax}`,
-      { details: { topic: topic.name, type, bytes: bytes.byteLength, payloadBytesMax: topic.payloadBytesMax } },
+      {
+        details: { topic: topic.name, type, bytes: bytes.byteLength, payloadBytesMax: topic.payloadBytesMax },
+      },
     )
   }
   // A codec may hand out the caller's own bytes, which the caller may change before they are written.
@@ -92,10 +100,14 @@ function decode(topic: AnyTopic, type: string, bytes: Uint8Array): unknown {
   try {
     return topic.codec.decode(bytes)
   } catch (cause) {
-    throw new OutboxError('OUTBOX_PAYLOAD_INVALID', `${type}: the codec of ${topic.name} cannot read back what it wrote`, {
-      cause,
-      details: { topic: topic.name, type, issues: [] },
-    })
+    throw new OutboxError(
+      'OUTBOX_PAYLOAD_INVALID',
+      `${type}: the codec of ${topic.name} cannot read back what it wrote`,
+      {
+        cause,
+        details: { topic: topic.name, type, issues: [] },
+      },
+    )
   }
 }
 
@@ -113,9 +125,11 @@ function invalidPayload(type: string, issues: readonly StandardSchemaV1.Issue[])
 
 function checkKey(key: unknown, type: string): asserts key is string | null {
   if (key === null) return
-  if (typeof key !== 'string') throw invalidOption(`${type}: the key is ${typeof key}, it must be a string or null`)
+  if (typeof key !== 'string')
+    throw invalidOption(`${type}: the key is ${typeof key}, it must be a string or null`)
   if (!isStorable(key)) throw invalidOption(`${type}: the key holds U+0000 or half of a surrogate pair`)
-  if (Buffer.byteLength(key) > keyBytesMax) throw invalidOption(`${type}: the key has more than ${keyBytesMax} bytes`)
+  if (Buffer.byteLength(key) > keyBytesMax)
+    throw invalidOption(`${type}: the key has more than ${keyBytesMax} bytes`)
 }
 
 function partitionOf(partition: number | undefined): number | null {
@@ -140,11 +154,14 @@ function headersOf(headers: Readonly<Record<string, string>> | undefined): strin
   for (const [name, value] of entries) {
     if (isReservedHeader(name)) throw invalidOption(`header ${JSON.stringify(name)} belongs to the envelope`)
     if (name === '' || typeof value !== 'string' || !isStorable(name) || !isStorable(value)) {
-      throw invalidOption(`header ${JSON.stringify(name)}: a name and a string, without U+0000 or half of a surrogate pair`)
+      throw invalidOption(
+        `header ${JSON.stringify(name)}: a name and a string, without U+0000 or half of a surrogate pair`,
+      )
     }
     bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
   }
-  if (bytes > headerBytesMax) throw invalidOption(`the headers have ${bytes} bytes: at most ${headerBytesMax}`)
+  if (bytes > headerBytesMax)
+    throw invalidOption(`the headers have ${bytes} bytes: at most ${headerBytesMax}`)
   return JSON.stringify(headers)
 }
 

@@ -44,5 +44,9 @@ export type EventToEmit<Topics extends readonly AnyTopic[]> = {
  */
 export interface Emit<Topics extends readonly AnyTopic[]> {
   <Type extends EventType<Topics>>(type: Type, payload: null, options: TombstoneOptions): string
-  <Type extends EventType<Topics>>(type: Type, payload: EventInput<Topics, Type>, options?: EmitOptions): string
+  <Type extends EventType<Topics>>(
+    type: Type,
+    payload: EventInput<Topics, Type>,
+    options?: EmitOptions,
+  ): string
 }

@@ -1,8 +1,19 @@
 export { fromKnex } from './adapters/knex.js'
 export type { PgTransaction } from './adapters/pg-client.js'
 export { fromPg } from './adapters/pg.js'
-export type { KnexTransactionHandle, PgTransactionHandle, TransactionHandle } from './adapters/transaction-handle.js'
-export type { Emit, EmitOptions, EventInput, EventToEmit, EventType, TombstoneOptions } from './event-types.js'
+export type {
+  KnexTransactionHandle,
+  PgTransactionHandle,
+  TransactionHandle,
+} from './adapters/transaction-handle.js'
+export type {
+  Emit,
+  EmitOptions,
+  EventInput,
+  EventToEmit,
+  EventType,
+  TombstoneOptions,
+} from './event-types.js'
 export { checkSchema, migrateOutbox, outboxMigrations } from './migrate.js'
 export { createOutbox, type Outbox, type OutboxTransactionOptions } from './outbox.js'
 export type { OutboxOptions } from './outbox-options.js'

@@ -30,4 +30,5 @@ export async function migrateOutbox<Tx>(database: Database<Tx> | string): Promis
  * Throws unless schema `outbox` is there and as new as this library.
  * @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SCHEMA_NEWER, OUTBOX_SERVER_UNSUPPORTED
  */
-export const checkSchema = (connection: SqlConnection): Promise<void> => checkMigrations(connection, outboxMigrations)
+export const checkSchema = (connection: SqlConnection): Promise<void> =>
+  checkMigrations(connection, outboxMigrations)

@@ -16,10 +16,13 @@ export async function listMigrations(directory: string): Promise<readonly Migrat
   const files: MigrationFile[] = []
   for (const entry of (await readdir(directory)).sort()) {
     const [, digits, name] = fileName.exec(entry) ?? []
-    if (digits !== undefined && name !== undefined) files.push({ number: Number(digits), name, file: path.join(directory, entry) })
+    if (digits !== undefined && name !== undefined)
+      files.push({ number: Number(digits), name, file: path.join(directory, entry) })
   }
   invariant(files.length > 0, `no migrations in ${directory}`)
-  files.forEach(({ number }, index) => invariant(number === index + 1, `migrations in ${directory} have a gap before ${number}`))
+  files.forEach(({ number }, index) =>
+    invariant(number === index + 1, `migrations in ${directory} have a gap before ${number}`),
+  )
   return files
 }
 

@@ -16,17 +16,24 @@ const control = /\p{Cc}|\p{Surrogate}/u
 /** @throws OutboxError OUTBOX_OPTIONS_INVALID, OUTBOX_EVENT_AMBIGUOUS */
 export function resolveOutboxOptions({ source, topics }: OutboxOptions<readonly AnyTopic[]>): TopicOf {
   if (typeof source !== 'string' || source.length < 1 || source.length > 255 || control.test(source)) {
-    throw invalid(`source is ${JSON.stringify(source)}: 1 to 255 characters, none of them a control character`)
+    throw invalid(
+      `source is ${JSON.stringify(source)}: 1 to 255 characters, none of them a control character`,
+    )
   }
-  if (!Array.isArray(topics) || topics.length === 0) throw invalid('topics: at least one, made by defineTopic')
+  if (!Array.isArray(topics) || topics.length === 0)
+    throw invalid('topics: at least one, made by defineTopic')
   const topicOf = new Map<string, AnyTopic>()
   for (const topic of topics as readonly AnyTopic[]) {
     for (const type of Object.keys(topic.events)) {
       const other = topicOf.get(type)
       if (other !== undefined) {
-        throw new OutboxError('OUTBOX_EVENT_AMBIGUOUS', `event ${JSON.stringify(type)} is in ${other.name} and in ${topic.name}`, {
-          details: { type, topics: [other.name, topic.name] },
-        })
+        throw new OutboxError(
+          'OUTBOX_EVENT_AMBIGUOUS',
+          `event ${JSON.stringify(type)} is in ${other.name} and in ${topic.name}`,
+          {
+            details: { type, topics: [other.name, topic.name] },
+          },
+        )
       }
       topicOf.set(type, topic)
     }

@@ -11,7 +11,14 @@ import {
 import { insideTransaction, type TransactionHandle } from './adapters/transaction-handle.js'
 import { EventBuffer } from './event-buffer.js'
 import { eventRow, type EventRow } from './event-row.js'
-import type { Emit, EmitOptions, EventInput, EventToEmit, EventType, TombstoneOptions } from './event-types.js'
+import type {
+  Emit,
+  EmitOptions,
+  EventInput,
+  EventToEmit,
+  EventType,
+  TombstoneOptions,
+} from './event-types.js'
 import { v7 as uuid7 } from 'uuid'
 import { insertEvents, type TransactionId } from './insert-events.js'
 import { resolveOutboxOptions, type OutboxOptions, type TopicOf } from './outbox-options.js'
@@ -50,7 +57,12 @@ export interface Outbox<Topics extends readonly AnyTopic[] = readonly AnyTopic[]
    * @throws OutboxError OUTBOX_NOT_IN_TRANSACTION, OUTBOX_TRANSACTION_FAILED, OUTBOX_TRANSACTION_ENDED,
    *   OUTBOX_EVENT_UNKNOWN, OUTBOX_PAYLOAD_INVALID, OUTBOX_PAYLOAD_TOO_LARGE, OUTBOX_OPTIONS_INVALID: nothing is written
    */
-  emit<Type extends EventType<Topics>>(tx: TransactionHandle, type: Type, payload: null, options: TombstoneOptions): Promise<string>
+  emit<Type extends EventType<Topics>>(
+    tx: TransactionHandle,
+    type: Type,
+    payload: null,
+    options: TombstoneOptions,
+  ): Promise<string>
   emit<Type extends EventType<Topics>>(
     tx: TransactionHandle,
     type: Type,
@@ -73,14 +85,18 @@ export interface Outbox<Topics extends readonly AnyTopic[] = readonly AnyTopic[]
  * })
  * @throws OutboxError OUTBOX_OPTIONS_INVALID, OUTBOX_EVENT_AMBIGUOUS
  */
-export function createOutbox<const Topics extends readonly AnyTopic[]>(options: OutboxOptions<Topics>): Outbox<Topics> {
+export function createOutbox<const Topics extends readonly AnyTopic[]>(
+  options: OutboxOptions<Topics>,
+): Outbox<Topics> {
   const { source, topics } = options
   const topicOf = resolveOutboxOptions(options)
   const write = async (tx: unknown, rows: readonly (EventRow | Promise<EventRow>)[]): Promise<string[]> => {
     const connection = insideTransaction(tx)
     // No turn of the event loop between the check and the insert, unless a schema needs it: a COMMIT that the caller
     // sends without awaiting this call comes after it.
-    const ready = rows.some((row) => row instanceof Promise) ? await Promise.all(rows) : (rows as readonly EventRow[])
+    const ready = rows.some((row) => row instanceof Promise)
+      ? await Promise.all(rows)
+      : (rows as readonly EventRow[])
     if (ready.length > 0) await insertEvents(connection, source, ready)
     return ready.map((row) => row.id)
   }
@@ -92,12 +108,20 @@ export function createOutbox<const Topics extends readonly AnyTopic[]>(options: 
       work: (tx: Tx, emit: Emit<Topics>) => Promise<Result>,
       given: OutboxTransactionOptions = {},
     ): Promise<Result> => runOutboxTransaction({ source, topicOf, db, work, given }),
-    emit: async (tx: TransactionHandle, type: string, payload: unknown, emitOptions: EmitOptions = {}): Promise<string> => {
+    emit: async (
+      tx: TransactionHandle,
+      type: string,
+      payload: unknown,
+      emitOptions: EmitOptions = {},
+    ): Promise<string> => {
       const [id = ''] = await write(tx, [eventRow(topicFor(topicOf, type), type, payload, emitOptions)])
       return id
     },
     emitMany: async (tx: TransactionHandle, events: readonly EventToEmit<Topics>[]): Promise<string[]> =>
-      write(tx, events.map((event) => eventRow(topicFor(topicOf, event.type), event.type, event.payload, event))),
+      write(
+        tx,
+        events.map((event) => eventRow(topicFor(topicOf, event.type), event.type, event.payload, event)),
+      ),
   })
 }
 
@@ -109,9 +133,13 @@ interface OutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]> {
   readonly given: OutboxTransactionOptions
 }
 
-async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]>(
-  { source, topicOf, db, work, given }: OutboxTransaction<Tx, Result, Topics>,
-): Promise<Result> {
+async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]>({
+  source,
+  topicOf,
+  db,
+  work,
+  given,
+}: OutboxTransaction<Tx, Result, Topics>): Promise<Result> {
   const buffer = new EventBuffer()
   let inserted: { txid: TransactionId; id: string; events: number } | undefined
 
@@ -155,5 +183,9 @@ async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic
 function topicFor(topicOf: TopicOf, type: string): AnyTopic {
   const topic = topicOf.get(type)
   if (topic !== undefined) return topic
-  throw new OutboxError('OUTBOX_EVENT_UNKNOWN', `no topic of this outbox has an event ${JSON.stringify(type)}`, { details: { type } })
+  throw new OutboxError(
+    'OUTBOX_EVENT_UNKNOWN',
+    `no topic of this outbox has an event ${JSON.stringify(type)}`,
+    { details: { type } },
+  )
 }

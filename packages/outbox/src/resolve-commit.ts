@@ -22,24 +22,36 @@ export async function resolveCommit(
   txid: TransactionId,
   eventId: string,
 ): Promise<CommitOutcome> {
-  const deadline = AbortSignal.timeout(resolveMs)
-  for (;;) {
-    const outcome = await Promise.race([look(connection, txid, eventId).catch(() => undefined), passed(deadline)])
-    if (outcome !== undefined) return outcome
-    try {
-      await delay(pauseMs, deadline)
-    } catch {
-      return 'unknown' // the deadline has passed
+  const answered = new AbortController()
+  const unknown = (): CommitOutcome => 'unknown'
+  const tooLate = delay(resolveMs, answered.signal).then(unknown, unknown)
+  const deadline = performance.now() + resolveMs
+  try {
+    while (performance.now() < deadline) {
+      // A database that cannot be reached is asked again.
+      const outcome = await Promise.race([look(connection, txid, eventId).catch(() => undefined), tooLate])
+      if (outcome !== undefined) return outcome
+      await delay(pauseMs)
     }
+    return 'unknown'
+  } finally {
+    answered.abort()
   }
 }
 
 // Undefined: not settled yet, look again. The status is read before the row: the other way round, a commit between the
 // two reads would look like an id without its row.
-async function look(connection: SqlConnection, txid: TransactionId, eventId: string): Promise<CommitOutcome | undefined> {
+async function look(
+  connection: SqlConnection,
+  txid: TransactionId,
+  eventId: string,
+): Promise<CommitOutcome | undefined> {
   const status = await statusOf(connection, txid)
   if (status === 'standby') return undefined
-  const row = await connection.query('select from outbox.events where txid = $1::xid8 and id = $2', [txid, eventId])
+  const row = await connection.query('select from outbox.events where txid = $1::xid8 and id = $2', [
+    txid,
+    eventId,
+  ])
   if (row.rowCount > 0) return 'committed'
   if (status === 'aborted') return 'rolled-back'
   // Null: too old to know. 'committed' without the row is an id in other hands, or a commit that is not visible yet
@@ -56,13 +68,8 @@ async function statusOf(connection: SqlConnection, txid: TransactionId): Promise
     return rows[0]?.status ?? null
   } catch (error) {
     // "transaction ID is in the future": the server has crashed, and has not come as far as this id again.
-    if (typeof error === 'object' && error !== null && 'code' in error && error.code === '22023') return 'aborted'
+    if (typeof error === 'object' && error !== null && 'code' in error && error.code === '22023')
+      return 'aborted'
     throw error
   }
 }
-
-const passed = (signal: AbortSignal): Promise<'unknown'> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve('unknown')
-    else signal.addEventListener('abort', () => resolve('unknown'), { once: true })
-  })

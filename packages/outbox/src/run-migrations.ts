@@ -1,5 +1,5 @@
 /** Brings a schema to the newest migration: one transaction each, safe from several processes at once. */
-import { OutboxError, type Database, type SqlConnection } from '@oncebox/core'
+import { invariant, OutboxError, type Database, type SqlConnection } from '@oncebox/core'
 import { listMigrations, readMigration, type MigrationFile } from './migration-files.js'
 
 /** A schema and the folder of its migrations. Each file records itself in `<schema>.migrations`. */
@@ -46,53 +46,81 @@ export async function checkMigrations(connection: SqlConnection, set: MigrationS
   assertNotNewer(set.schema, number, newest)
   if (number < newest) {
     const state = number === 0 ? 'is not there' : `has migration ${number}, this library needs ${newest}`
-    throw new OutboxError('OUTBOX_SCHEMA_MISSING', `schema ${set.schema} ${state}`, { details: { schema: set.schema, number, newest } })
+    throw new OutboxError('OUTBOX_SCHEMA_MISSING', `schema ${set.schema} ${state}`, {
+      details: { schema: set.schema, number, newest },
+    })
   }
 }
 
 /** Whether this call ran it. */
-async function runMigration<Tx>(db: Database<Tx>, { schema }: MigrationSet, file: MigrationFile, newest: number): Promise<boolean> {
+async function runMigration<Tx>(
+  db: Database<Tx>,
+  { schema }: MigrationSet,
+  file: MigrationFile,
+  newest: number,
+): Promise<boolean> {
   const sql = await readMigration(file)
   try {
     return await db.transaction(async (tx) => {
       const connection = db.inside(tx)
       await connection.query(`select set_config('lock_timeout', $1, true)`, [`${lockMs}ms`])
-      await connection.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`oncebox:migrations:${schema}`])
+      await connection.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [
+        `oncebox:migrations:${schema}`,
+      ])
       // A new statement, so that it sees what the holder before us committed.
       const number = await numberOf(connection, schema)
       assertNotNewer(schema, number, newest)
       if (number >= file.number) return false
       await connection.query(sql)
+      invariant((await numberOf(connection, schema)) === file.number, `${file.file} does not record itself`)
       return true
     })
   } catch (cause) {
     if (OutboxError.is(cause, 'OUTBOX_SCHEMA_NEWER')) throw cause
     const what = `migration ${file.number} (${file.name}) of schema ${schema}`
-    throw new OutboxError('OUTBOX_MIGRATION_FAILED', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-      details: { schema, number: file.number, name: file.name },
-    })
+    throw new OutboxError(
+      'OUTBOX_MIGRATION_FAILED',
+      `${what}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+        details: { schema, number: file.number, name: file.name },
+      },
+    )
   }
 }
 
 /** The newest migration that the schema has; 0 when it has none. */
 async function numberOf(connection: SqlConnection, schema: string): Promise<number> {
-  const found = await connection.query<{ there: boolean }>('select to_regclass($1) is not null as there', [`${schema}.migrations`])
+  const found = await connection.query<{ there: boolean }>('select to_regclass($1) is not null as there', [
+    `${schema}.migrations`,
+  ])
   if (found.rows[0]?.there !== true) return 0
-  const { rows } = await connection.query<{ number: number | null }>(`select max(number) as number from ${schema}.migrations`)
+  const { rows } = await connection.query<{ number: number | null }>(
+    `select max(number) as number from ${schema}.migrations`,
+  )
   return rows[0]?.number ?? 0
 }
 
 function assertNotNewer(schema: string, number: number, newest: number): void {
   if (number <= newest) return
-  throw new OutboxError('OUTBOX_SCHEMA_NEWER', `schema ${schema} has migration ${number}, this library knows ${newest}`, {
-    details: { schema, number, newest },
-  })
+  throw new OutboxError(
+    'OUTBOX_SCHEMA_NEWER',
+    `schema ${schema} has migration ${number}, this library knows ${newest}`,
+    {
+      details: { schema, number, newest },
+    },
+  )
 }
 
 async function assertServerSupported(connection: SqlConnection): Promise<void> {
-  const { rows } = await connection.query<{ version: number }>(`select current_setting('server_version_num')::int as version`)
+  const { rows } = await connection.query<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  )
   const version = rows[0]?.version ?? 0
   if (version >= serverVersionMin) return
-  throw new OutboxError('OUTBOX_SERVER_UNSUPPORTED', `PostgreSQL ${Math.trunc(version / 10_000)} is older than 14`, { details: { version } })
+  throw new OutboxError(
+    'OUTBOX_SERVER_UNSUPPORTED',
+    `PostgreSQL ${Math.trunc(version / 10_000)} is older than 14`,
+    { details: { version } },
+  )
 }

@@ -58,7 +58,12 @@ interface TarnPool {
 export const knexAdapter: DatabaseAdapter<Knex.Transaction> = {
   name: 'knex',
   open(connection, max) {
-    const knex = knexFactory({ client: 'pg', connection, pool: { min: 0, max }, log: { warn: () => undefined } })
+    const knex = knexFactory({
+      client: 'pg',
+      connection,
+      pool: { min: 0, max },
+      log: { warn: () => undefined },
+    })
     const pool: TarnPool = knex.client.pool
     return {
       db: fromKnex(knex),

@@ -36,7 +36,8 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
     })
 
     const ordersStored = async (): Promise<number> => (await judge.query('select from orders')).rowCount ?? 0
-    const insertOrder = (tx: Tx, id: string): Promise<unknown> => under.run(tx, `insert into orders (id) values ('${id}')`)
+    const insertOrder = (tx: Tx, id: string): Promise<unknown> =>
+      under.run(tx, `insert into orders (id) values ('${id}')`)
     const nothingStored = async (): Promise<void> => {
       expect(await storedEvents(judge)).toEqual([])
       expect(await ordersStored()).toBe(0)
@@ -72,7 +73,9 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
     test('transaction inserts the events after everything that work did', async () => {
       await outbox.transaction(under.db, async (tx, emit) => {
         emit('note.written', 'hello')
-        const { rows } = await under.db.inside(tx).query<{ events: number }>('select count(*)::int as events from outbox.events')
+        const { rows } = await under.db
+          .inside(tx)
+          .query<{ events: number }>('select count(*)::int as events from outbox.events')
         expect(rows).toEqual([{ events: 0 }])
       })
       expect(await storedEvents(judge)).toHaveLength(1)
@@ -94,12 +97,18 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
         await insertOrder(tx, 'o-1')
         emit('order.placed', { ...placed('o-1'), totalCents: 0.5 })
       })
-      await expect(atOnce).rejects.toMatchObject({ code: 'OUTBOX_PAYLOAD_INVALID', details: { issues: [{ path: 'totalCents' }] } })
+      await expect(atOnce).rejects.toMatchObject({
+        code: 'OUTBOX_PAYLOAD_INVALID',
+        details: { issues: [{ path: 'totalCents' }] },
+      })
       const later = outbox.transaction(under.db, async (tx, emit) => {
         await insertOrder(tx, 'o-1')
         emit('order.checked', { orderId: 'refused-later' })
       })
-      await expect(later).rejects.toMatchObject({ code: 'OUTBOX_PAYLOAD_INVALID', details: { issues: [{ message: 'refused later' }] } })
+      await expect(later).rejects.toMatchObject({
+        code: 'OUTBOX_PAYLOAD_INVALID',
+        details: { issues: [{ message: 'refused later' }] },
+      })
       await nothingStored()
     })
 
@@ -108,13 +117,18 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
         emit('order.checked', { orderId: 'o-1' })
         emit('order.placed', placed('o-1'))
       })
-      expect(await storedEvents(judge)).toMatchObject([{ type: 'order.checked', key: 'o-1' }, { type: 'order.placed' }])
+      expect(await storedEvents(judge)).toMatchObject([
+        { type: 'order.checked', key: 'o-1' },
+        { type: 'order.placed' },
+      ])
     })
 
     test('emit after work has returned is refused', async () => {
       const kept: Emit<readonly [typeof orders, typeof notes]>[] = []
       await outbox.transaction(under.db, async (_tx, emit) => void kept.push(emit))
-      expect(() => kept[0]?.('note.written', 'late')).toThrow(expect.objectContaining({ code: 'OUTBOX_TRANSACTION_ENDED' }))
+      expect(() => kept[0]?.('note.written', 'late')).toThrow(
+        expect.objectContaining({ code: 'OUTBOX_TRANSACTION_ENDED' }),
+      )
       await nothingStored()
     })
 
@@ -134,7 +148,9 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
         await under.run(tx, 'rollback')
         emit('note.written', 'after')
       })
-      await expect(attempt).rejects.toMatchObject({ code: expect.stringMatching(/^OUTBOX_(NOT_IN_TRANSACTION|TRANSACTION_ENDED)$/) })
+      await expect(attempt).rejects.toMatchObject({
+        code: expect.stringMatching(/^OUTBOX_(NOT_IN_TRANSACTION|TRANSACTION_ENDED)$/),
+      })
       await nothingStored()
     })
 
@@ -143,7 +159,9 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
         await insertOrder(tx, 'o-1')
         const handle = tx as pg.ClientBase // or a knex transaction: this body runs for both
         return [
-          await outbox.emit(handle, 'order.placed', placed('o-1'), { occurredAt: new Date('2020-01-01T00:00:00.123Z') }),
+          await outbox.emit(handle, 'order.placed', placed('o-1'), {
+            occurredAt: new Date('2020-01-01T00:00:00.123Z'),
+          }),
           ...(await outbox.emitMany(handle, [
             { type: 'note.written', payload: 'a', key: 'k', headers: { h: 'v' } },
             { type: 'order.placed', payload: null, key: 'o-1' },
@@ -178,8 +196,12 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
 
     test('emit outside a transaction is refused, whatever the handle', async () => {
       for (const { name, handle } of await under.notTransactions()) {
-        await expect(outbox.emit(handle as never, 'note.written', 'x'), name).rejects.toMatchObject({ code: 'OUTBOX_NOT_IN_TRANSACTION' })
-        await expect(outbox.emitMany(handle as never, []), name).rejects.toMatchObject({ code: 'OUTBOX_NOT_IN_TRANSACTION' })
+        await expect(outbox.emit(handle as never, 'note.written', 'x'), name).rejects.toMatchObject({
+          code: 'OUTBOX_NOT_IN_TRANSACTION',
+        })
+        await expect(outbox.emitMany(handle as never, []), name).rejects.toMatchObject({
+          code: 'OUTBOX_NOT_IN_TRANSACTION',
+        })
       }
       await nothingStored()
     })
@@ -203,7 +225,9 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
 
     test('the events of a key are in the order in which the transactions took its lock, also when emitted before', async () => {
       await judge.query(`insert into orders (id) values ('locked')`)
-      await judge.query('create table effects (place bigint generated always as identity, txid xid8 default pg_current_xact_id())')
+      await judge.query(
+        'create table effects (place bigint generated always as identity, txid xid8 default pg_current_xact_id())',
+      )
       await Promise.all(
         Array.from({ length: 20 }, () =>
           outbox.transaction(under.db, async (tx, emit) => {
@@ -230,7 +254,9 @@ test('a begin that was not awaited is no transaction yet', async () => {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   const begun = client.query('begin')
-  await expect(outbox.emit(client, 'note.written', 'x')).rejects.toMatchObject({ code: 'OUTBOX_NOT_IN_TRANSACTION' })
+  await expect(outbox.emit(client, 'note.written', 'x')).rejects.toMatchObject({
+    code: 'OUTBOX_NOT_IN_TRANSACTION',
+  })
   await begun
   await outbox.emit(client, 'note.written', 'y')
   await client.query('commit')

@@ -13,7 +13,9 @@ export const orders = defineTopic('orders', {
   key: (order) => order.orderId,
   events: {
     'order.placed': z.object({ orderId: z.string(), totalCents: z.int(), placedAt: z.coerce.date() }),
-    'order.checked': z.object({ orderId: z.string().refine(async (id) => id !== 'refused-later', 'refused later') }),
+    'order.checked': z.object({
+      orderId: z.string().refine(async (id) => id !== 'refused-later', 'refused later'),
+    }),
   },
   payloadBytesMax: 10_000,
 })
@@ -21,7 +23,11 @@ export const notes = defineTopic('notes', { events: { 'note.written': z.string()
 
 export const outbox = createOutbox({ source: 'order-service', topics: [orders, notes] })
 
-export const placed = (orderId: string) => ({ orderId, totalCents: 100, placedAt: new Date('2026-01-02T03:04:05.678Z') })
+export const placed = (orderId: string) => ({
+  orderId,
+  totalCents: 100,
+  placedAt: new Date('2026-01-02T03:04:05.678Z'),
+})
 
 export const createOutboxDatabase = (): Promise<TestDatabase> =>
   createDatabase({

@@ -31,7 +31,8 @@ interface KnexConnection extends ClientBase {
 export function fromKnex(knex: Knex): Database<Knex.Transaction> {
   const client: KnexClient | undefined = knex?.client
   if (client?.driverName !== 'pg') throw invalid("fromKnex takes a knex of client 'pg'")
-  if (knex.isTransaction === true) throw invalid('fromKnex takes the root knex; inside a transaction use outbox.emit(trx, ...)')
+  if (knex.isTransaction === true)
+    throw invalid('fromKnex takes the root knex; inside a transaction use outbox.emit(trx, ...)')
   const outside = outsideOf(client)
   return Object.freeze<Database<Knex.Transaction>>({
     driver: 'knex',
@@ -46,7 +47,10 @@ function leaseOf(knex: Knex, client: KnexClient, connection: KnexConnection): Le
   return {
     client: connection,
     async begin(isolation) {
-      const trx = await knex.transaction(undefined, { connection, ...(isolation === undefined ? {} : { isolationLevel: isolation }) })
+      const trx = await knex.transaction(undefined, {
+        connection,
+        ...(isolation === undefined ? {} : { isolationLevel: isolation }),
+      })
       trx.executionPromise.catch(() => undefined) // rejected with what commit below throws
       return trx
     },
@@ -72,7 +76,8 @@ function leaseOf(knex: Knex, client: KnexClient, connection: KnexConnection): Le
 function commandOf(query: unknown): string {
   if (typeof query === 'object' && query !== null && 'response' in query) {
     const { response } = query
-    if (typeof response === 'object' && response !== null && 'command' in response) return String(response.command)
+    if (typeof response === 'object' && response !== null && 'command' in response)
+      return String(response.command)
   }
   throw new Error('this knex does not hand out the answer to COMMIT')
 }

@@ -37,7 +37,9 @@ export async function runSql<Row extends object>(
 /** A statement that fails because an earlier one did tells which rule was broken. */
 function translate(error: unknown): unknown {
   if (typeof error === 'object' && error !== null && 'code' in error && error.code === '25P02') {
-    return new OutboxError('OUTBOX_TRANSACTION_FAILED', 'an earlier statement of this transaction failed', { cause: error })
+    return new OutboxError('OUTBOX_TRANSACTION_FAILED', 'an earlier statement of this transaction failed', {
+      cause: error,
+    })
   }
   return error
 }
@@ -49,14 +51,19 @@ function translate(error: unknown): unknown {
 export function assertInTransaction(client: ClientBase): void {
   const status = client.getTransactionStatus()
   if (status === 'T') return
-  if (status === 'E') throw new OutboxError('OUTBOX_TRANSACTION_FAILED', 'an earlier statement of this transaction failed')
+  if (status === 'E')
+    throw new OutboxError('OUTBOX_TRANSACTION_FAILED', 'an earlier statement of this transaction failed')
   throw new OutboxError('OUTBOX_NOT_IN_TRANSACTION', 'this pg client has no transaction in progress')
 }
 
 /** Throws as {@link assertInTransaction} does, once everything that was sent before has been answered. */
 export async function assertSettledInTransaction(client: ClientBase, stillOpen: () => void): Promise<void> {
   for (let round = 0; isBusy(client); round += 1) {
-    if (round === roundsMax) throw new OutboxError('OUTBOX_NOT_IN_TRANSACTION', `the client is still busy after ${roundsMax} round trips`)
+    if (round === roundsMax)
+      throw new OutboxError(
+        'OUTBOX_NOT_IN_TRANSACTION',
+        `the client is still busy after ${roundsMax} round trips`,
+      )
     await client.query('')
   }
   stillOpen()
@@ -75,7 +82,10 @@ const tails = new WeakMap<ClientBase, Promise<unknown>>()
  * @param stillOpen Throws when the driver above knows that the transaction is over.
  */
 export function insidePgClient(client: ClientBase, stillOpen: () => void = () => undefined): SqlConnection {
-  const query = async <Row extends object>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> => {
+  const query = async <Row extends object>(
+    sql: string,
+    parameters?: readonly unknown[],
+  ): Promise<SqlResult<Row>> => {
     stillOpen()
     assertInTransaction(client)
     try {

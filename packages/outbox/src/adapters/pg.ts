@@ -15,17 +15,22 @@ import { runTransaction, type Lease } from './run-transaction.js'
  */
 export function fromPg(pool: Pool): Database<PgTransaction> {
   if (typeof pool?.connect !== 'function' || !('totalCount' in pool)) throw invalid('fromPg takes a pg Pool')
-  const outside = { query: <Row extends object>(sql: string, parameters?: readonly unknown[]) => runSql<Row>(pool, sql, parameters) }
+  const outside = {
+    query: <Row extends object>(sql: string, parameters?: readonly unknown[]) =>
+      runSql<Row>(pool, sql, parameters),
+  }
   return Object.freeze<Database<PgTransaction>>({
     driver: 'pg',
     outside,
     inside: insideTransaction,
-    transaction: async (work, options = {}) => runTransaction(leaseOf(await pool.connect()), outside, work, options),
+    transaction: async (work, options = {}) =>
+      runTransaction(leaseOf(await pool.connect()), outside, work, options),
   })
 }
 
 function leaseOf(client: PoolClient): Lease<PgTransaction> {
-  if (!isPgClient(client)) throw invalid('pg 8.21 or newer is needed: its clients tell the state of their transaction')
+  if (!isPgClient(client))
+    throw invalid('pg 8.21 or newer is needed: its clients tell the state of their transaction')
   return {
     client,
     async begin(isolation) {

@@ -78,7 +78,8 @@ async function onLease<Tx, Result>(
 async function assertCommittable<Tx>(lease: Lease<Tx>, tx: Tx): Promise<void> {
   try {
     await assertSettledInTransaction(lease.client, () => {
-      if (lease.ended(tx)) throw new OutboxError('OUTBOX_TRANSACTION_ENDED', 'work ended the transaction itself')
+      if (lease.ended(tx))
+        throw new OutboxError('OUTBOX_TRANSACTION_ENDED', 'work ended the transaction itself')
     })
   } catch (error) {
     if (OutboxError.is(error, 'OUTBOX_NOT_IN_TRANSACTION')) {
@@ -94,7 +95,10 @@ async function commit<Tx>(lease: Lease<Tx>, tx: Tx, options: TransactionOptions)
   await options.commitSent?.()
   const tag = await answer
   if (tag === 'COMMIT') return undefined
-  throw new OutboxError('OUTBOX_COMMIT_ROLLED_BACK', `COMMIT was answered with ${tag}: a statement of the transaction had failed`)
+  throw new OutboxError(
+    'OUTBOX_COMMIT_ROLLED_BACK',
+    `COMMIT was answered with ${tag}: a statement of the transaction had failed`,
+  )
 }
 
 /** Undefined when the connection is clean again, else why it must be thrown away. */
@@ -105,7 +109,9 @@ async function rollBack<Tx>(lease: Lease<Tx>, tx: Tx): Promise<Error | undefined
   })
   try {
     if (!lease.ended(tx)) await Promise.race([lease.rollback(tx), tooLate])
-    return lease.client.getTransactionStatus() === 'I' ? undefined : new Error('the transaction could not be rolled back')
+    return lease.client.getTransactionStatus() === 'I'
+      ? undefined
+      : new Error('the transaction could not be rolled back')
   } catch (error) {
     return toError(error)
   } finally {
@@ -124,18 +130,27 @@ async function settle(lost: Error, outside: SqlConnection, options: TransactionO
   if (outcome === 'committed') return
   const cause = causes.length === 1 ? lost : new AggregateError(causes, lost.message)
   if (outcome === 'rolled-back') throw commitLost(cause)
-  throw new OutboxError('OUTBOX_COMMIT_UNKNOWN', 'the connection was lost during COMMIT, and what became of it cannot be learned', { cause })
+  throw new OutboxError(
+    'OUTBOX_COMMIT_UNKNOWN',
+    'the connection was lost during COMMIT, and what became of it cannot be learned',
+    { cause },
+  )
 }
 
 const commitLost = (cause: Error): OutboxError =>
-  new OutboxError('OUTBOX_COMMIT_LOST', 'the connection was lost at COMMIT, and the transaction was rolled back', { cause })
+  new OutboxError(
+    'OUTBOX_COMMIT_LOST',
+    'the connection was lost at COMMIT, and the transaction was rolled back',
+    { cause },
+  )
 
 // An ERROR at COMMIT (a deferred constraint, a serialization failure) has rolled the transaction back. Connection
 // exceptions (08), operator intervention (57), system and internal errors (58, XX) may come after the commit record.
 const interrupted = /^(?:08|57|58|XX)/
 
 function isAnswer(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('severity' in error) || !('code' in error)) return false
+  if (typeof error !== 'object' || error === null || !('severity' in error) || !('code' in error))
+    return false
   return typeof error.code === 'string' && error.code.length === 5 && !interrupted.test(error.code)
 }
 

@@ -36,7 +36,10 @@ export function insideTransaction(handle: unknown): SqlConnection {
     assertOpen(handle)
     return insideKnex(handle)
   }
-  throw new OutboxError('OUTBOX_NOT_IN_TRANSACTION', `${nameOf(handle)} is not a transaction: a pool or root instance runs each statement by itself`)
+  throw new OutboxError(
+    'OUTBOX_NOT_IN_TRANSACTION',
+    `${nameOf(handle)} is not a transaction: a pool or root instance runs each statement by itself`,
+  )
 }
 
 // Straight to the pg connection: `$1` stays as it is, a literal `?` needs no escape, and errors do not carry values.
@@ -51,7 +54,8 @@ function insideKnex(trx: KnexTransaction): SqlConnection {
 }
 
 function assertOpen(trx: KnexTransaction): void {
-  if (trx.isCompleted()) throw new OutboxError('OUTBOX_TRANSACTION_ENDED', 'this knex transaction is completed')
+  if (trx.isCompleted())
+    throw new OutboxError('OUTBOX_TRANSACTION_ENDED', 'this knex transaction is completed')
 }
 
 // A knex instance is a function with properties.
