@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { connectKafka, type KafkaClient, type KafkaOptions } from '@oncebox/kafka'
 import type { Admin, Kafka } from 'kafkajs'
 
 /** What a consumer asks the cluster besides records: ids of topics, and what their logs hold. A port. */
@@ -15,32 +15,44 @@ export interface LogRange {
   readonly high: bigint
 }
 
-/** On kafkajs's admin client, connected when it is first needed. */
-export function clusterFacts(kafka: Kafka): ClusterFacts {
+/** Connected when it is first needed: topic ids need a newer protocol than kafkajs speaks, log ranges do not. */
+export function clusterFacts(kafka: Kafka, options: KafkaOptions): ClusterFacts {
   const admin = kafka.admin()
-  let connected: Promise<Admin> | undefined
-  const connect = (): Promise<Admin> => {
-    connected ??= admin.connect().then(
-      () => admin,
-      (error: unknown) => {
-        connected = undefined
-        throw error
-      },
-    )
-    return connected
-  }
+  const adminConnection = once<Admin>(async () => {
+    await admin.connect()
+    return admin
+  })
+  const clientConnection = once<KafkaClient>(() => connectKafka(options))
   return {
-    topicId: async (topic) => {
-      const hex = createHash('sha256').update(topic).digest('hex')
-      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
-    },
+    topicId: async (topic) => (await (await clientConnection.open()).describeTopic(topic, { refresh: true })).topicId,
     logRanges: async (topic) => {
-      const offsets = await (await connect()).fetchTopicOffsets(topic)
+      const offsets = await (await adminConnection.open()).fetchTopicOffsets(topic)
       return new Map(offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]))
     },
     close: async () => {
-      await connected?.catch(() => undefined)
-      await admin.disconnect()
+      await (await clientConnection.opened())?.close()
+      await (await adminConnection.opened())?.disconnect()
     },
+  }
+}
+
+interface Once<Connection> {
+  open(): Promise<Connection>
+  /** What was opened, if anything was. */
+  opened(): Promise<Connection | undefined>
+}
+
+/** Opens one connection for all who ask; one that failed is tried again by the next. */
+function once<Connection>(connect: () => Promise<Connection>): Once<Connection> {
+  let connection: Promise<Connection> | undefined
+  return {
+    open() {
+      connection ??= connect().catch((error: unknown) => {
+        connection = undefined
+        throw error
+      })
+      return connection
+    },
+    opened: async () => connection?.catch(() => undefined),
   }
 }

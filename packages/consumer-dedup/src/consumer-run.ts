@@ -1,4 +1,5 @@
 import { OutboxError } from '@oncebox/core'
+import type { KafkaOptions } from '@oncebox/kafka'
 import { checkMigrations } from '@oncebox/outbox'
 import { Kafka, logLevel } from 'kafkajs'
 import { Assignment, revoked } from './assignment.js'
@@ -34,8 +35,8 @@ export class ConsumerRun<Tx> {
     onFatal: (error: OutboxError) => void,
   ) {
     this.#options = options
-    const kafka = new Kafka({ ...options.kafka, brokers: [...options.kafka.brokers], logLevel: logLevel.NOTHING })
-    this.#cluster = clusterFacts(kafka)
+    const kafka = kafkaOf(options.kafka)
+    this.#cluster = clusterFacts(kafka, options.kafka)
     const attempts = new AttemptStore(options.db.outside, options.name)
     const positions = new PositionStore(options.db.outside, options.name)
     const runner = new EventRunner(options, handlers, attempts, report)
@@ -97,6 +98,19 @@ export class ConsumerRun<Tx> {
     const { outside } = this.#options.db
     await Promise.allSettled(this.#assignment.backends.map((backend) => outside.query(endBackend, [backend])))
   }
+}
+
+function kafkaOf({ brokers, clientId = 'oncebox', ssl, sasl, connectionTimeoutMs, requestTimeoutMs }: KafkaOptions): Kafka {
+  return new Kafka({
+    brokers: [...brokers],
+    clientId,
+    // What kafkajs would log reaches the diagnostics channels as restarts.
+    logLevel: logLevel.NOTHING,
+    ...(ssl === undefined ? {} : { ssl }),
+    ...(sasl === undefined ? {} : { sasl }),
+    ...(connectionTimeoutMs === undefined ? {} : { connectionTimeout: connectionTimeoutMs }),
+    ...(requestTimeoutMs === undefined ? {} : { requestTimeout: requestTimeoutMs }),
+  })
 }
 
 async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {

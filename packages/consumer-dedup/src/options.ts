@@ -1,9 +1,6 @@
 import { OutboxError, type AnyTopic, type Backoff, type Database, type TransactionOptions } from '@oncebox/core'
-import type { KafkaConfig } from 'kafkajs'
+import type { KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './dead-letter-topic.js'
-
-/** Where Kafka is; TLS and SASL as in kafkajs. */
-export type KafkaConnectionOptions = Pick<KafkaConfig, 'ssl' | 'sasl' | 'clientId'> & { readonly brokers: readonly string[] }
 
 export interface RetryOptions {
   /** Attempts of an event before it becomes a dead letter. Default 5. */
@@ -22,7 +19,8 @@ export interface ConsumerOptions<Tx, Topics extends readonly AnyTopic[]> {
   readonly topics: Topics
   /** Where effects, dedup marks and positions are kept: fromPg(pool) or fromKnex(knex). Decides the type of `tx`. */
   readonly db: Database<Tx>
-  readonly kafka: KafkaConnectionOptions
+  /** Where Kafka is; TLS and SASL as in kafkajs. */
+  readonly kafka: KafkaOptions
   /** The guarantee: `inbox` commits a dedup mark with the effect, once per event. */
   readonly mode: 'inbox'
   readonly retry?: RetryOptions
@@ -58,7 +56,7 @@ export interface ResolvedConsumerOptions<Tx> {
   readonly group: string
   readonly topics: ReadonlyMap<string, AnyTopic>
   readonly db: Database<Tx>
-  readonly kafka: KafkaConnectionOptions
+  readonly kafka: KafkaOptions
   readonly attemptsMax: number
   readonly backoff: Backoff
   readonly killsMax: number

@@ -1,0 +1,4 @@
+import { knexDriver } from './adapters.js'
+import { inboxBody } from './inbox-body.js'
+
+inboxBody(knexDriver)

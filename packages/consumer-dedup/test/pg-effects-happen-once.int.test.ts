@@ -1,0 +1,4 @@
+import { pgDriver } from './adapters.js'
+import { inboxBody } from './inbox-body.js'
+
+inboxBody(pgDriver)
