@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import pg, { type Client, type ClientConfig } from 'pg'
 
 /** The relay's two connections: windows are read on one and recorded on the other, so that neither waits. */
@@ -5,9 +6,6 @@ export interface DatabaseConnections extends AsyncDisposable {
   readonly reader: Client
   readonly recorder: Client
 }
-
-// No statement of the relay takes longer, a first page over ten million rows included; the wait for a lost server is bounded.
-const queryTimeoutMs = 300_000
 
 export async function connectDatabase(config: ClientConfig, name: string): Promise<DatabaseConnections> {
   const reader = connection(config, `oncebox-relay ${name} reader`)
@@ -29,7 +27,6 @@ function connection(config: ClientConfig, applicationName: string): Client {
   const client = new pg.Client({
     keepAlive: true,
     connectionTimeoutMillis: 10_000,
-    query_timeout: queryTimeoutMs,
     application_name: applicationName.slice(0, 63),
     ...config,
   })
@@ -37,3 +34,27 @@ function connection(config: ClientConfig, applicationName: string): Client {
   client.on('error', () => undefined)
   return client
 }
+
+/**
+ * Bounds work on a connection: when it takes longer, the socket is destroyed, which fails every statement on it. The
+ * driver's own query_timeout is not used: for a COPY it leaves a timer behind that fires into a later statement.
+ */
+export async function bounded<Result>(
+  client: Client,
+  timeoutMs: number,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const timer = setTimeout(
+    () => socketOf(client).destroy(new Error(`the database did not answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  )
+  try {
+    return await work()
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+// `connection` is public in pg's code and missing in its types.
+const socketOf = (client: Client): Socket =>
+  (client as Client & { readonly connection: { readonly stream: Socket } }).connection.stream

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { pino } from 'pino'
 import { channels, delay, nextDelayMs, OutboxError, type Service, type ServiceState } from '@oncebox/core'
 import { connectKafka, type KafkaClient } from '@oncebox/kafka'
-import { connectDatabase } from './database-connections.js'
+import { bounded, connectDatabase } from './database-connections.js'
 import { startHttpServer, type RelayHttpServer } from './observing/http-server.js'
 import { RelayMetrics } from './observing/relay-metrics.js'
 import { openShard } from './opening/open-shard.js'
@@ -52,6 +52,8 @@ export function createRelayReading(options: RelayOptions, openReader: OpenReader
 }
 
 const shard = 0
+// The wait for an older incarnation's transaction included, which Kafka ends by its own timeout at the latest.
+const openTimeoutMs = 180_000
 const reopenBackoff = { minMs: 50, maxMs: 5_000 }
 
 class ShardRelay implements Relay {
@@ -161,17 +163,22 @@ class ShardRelay implements Relay {
     await using database = await connectDatabase(this.#options.db, this.#options.name)
     const kafka: KafkaClient = await connectKafka(this.#options.kafka, { signal })
     try {
-      const open = await openShard({
-        options: this.#options,
-        shard,
-        kafka,
-        database,
-        heldEpoch: this.#epoch,
-        signal,
-        onEpoch: (epoch) => {
-          this.#epoch = epoch
-        },
-      })
+      const open = await bounded(
+        database.reader,
+        openTimeoutMs,
+        async () =>
+          await openShard({
+            options: this.#options,
+            shard,
+            kafka,
+            database,
+            heldEpoch: this.#epoch,
+            signal,
+            onEpoch: (epoch) => {
+              this.#epoch = epoch
+            },
+          }),
+      )
       const { epoch, incarnation, position } = open
       const facts = { relay: this.#options.name, shard, epoch, incarnation, position }
       channels.relayOpened.publish(facts)

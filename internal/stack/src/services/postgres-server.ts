@@ -31,7 +31,7 @@ const defaultSettings: Readonly<Record<string, string>> = {
 
 const startTriesMax = 50
 const startAgainMs = 50
-const ready = /database system is ready to accept connections/
+const ready = /database system is ready to accept (read-only )?connections/
 
 const configuration = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)

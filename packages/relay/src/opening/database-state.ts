@@ -12,7 +12,6 @@ export interface DatabaseState {
 }
 
 interface StateRow {
-  readonly standby: boolean
   readonly token: string | null
   readonly generation: number
   readonly shards: number
@@ -21,8 +20,7 @@ interface StateRow {
 }
 
 const readState = `
-select pg_is_in_recovery() as standby,
-       (select token from outbox.life) as token,
+select (select token from outbox.life) as token,
        m.generation, jsonb_array_length(m.map -> 'shards') as shards,
        i.kafka_cluster_id as cluster_id, i.progress_topic_id as topic_id
   from (select generation, map from outbox.shard_map order by generation desc limit 1) m
@@ -39,9 +37,11 @@ export async function readDatabaseState(client: Client, shard: number): Promise<
       return { rows, rowCount: rowCount ?? 0 }
     },
   })
-  let row = await readRow(client, shard)
-  if (row.standby)
+  // Asked alone and first: a standby refuses to read the life token, since unlogged tables do not exist there.
+  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
+  if (rows[0]?.standby !== false)
     throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
+  let row = await readRow(client, shard)
   if (row.token === null) {
     await client.query(beginLife)
     row = await readRow(client, shard)

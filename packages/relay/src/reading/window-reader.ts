@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
+import { bounded } from '../database-connections.js'
 import type { WindowName } from '../position.js'
 import { assertAnchored, takeSnapshot, type AnchorRow } from './anchor.js'
 import { columns, readSettings, readWindow } from './read-window.js'
@@ -40,6 +41,9 @@ export interface WindowReaderOptions {
   readonly bytesMax: number
 }
 
+// The first page over ten million rows is the longest read there is.
+const readTimeoutMs = 300_000
+
 /**
  * Reads windows: the rows visible in snapshot `to` and not in snapshot `from`. Each read is one READ COMMITTED
  * transaction, which first proves that the server is the primary, still lives the same life, and knows the last record.
@@ -58,6 +62,10 @@ export class WindowReader implements PageReader {
    * @throws OutboxError RELAY_LIFE_ENDED, RELAY_STANDBY_REFUSED; a driver error when the connection is lost.
    */
   async read(cursor: Cursor): Promise<Page | undefined> {
+    return await bounded(this.#client, readTimeoutMs, async () => await this.#read(cursor))
+  }
+
+  async #read(cursor: Cursor): Promise<Page | undefined> {
     const { shard, epoch, lifeToken, rowsMax, bytesMax } = this.#options
     const backlog = cursor.to !== undefined || cursor.from.xmax <= 3n
     const begin = `begin isolation level read committed read only; ${readSettings(backlog)} ${takeSnapshot({ shard, epoch, lifeToken, window: cursor.anchor })}`

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { faultPoint, OutboxError } from '@oncebox/core'
+import { bounded } from '../database-connections.js'
 import type { WindowName } from '../position.js'
 import type { Snapshot } from './snapshot.js'
 
@@ -11,6 +12,9 @@ export interface WindowRecord {
   readonly confirmed: WindowName | undefined
   readonly lifeToken: string
 }
+
+// One insert; what can hold it up is the disk, or a synchronous standby.
+const recordTimeoutMs = 30_000
 
 /**
  * Writes the record of a window, committed synchronously on the primary, before the window is used: nothing is
@@ -27,7 +31,11 @@ export class WindowRecorder {
   /** @throws OutboxError RELAY_LIFE_ENDED when the server has crashed since `to` was taken, or is another one. */
   async record(record: WindowRecord): Promise<void> {
     // One round trip; the commit is part of it, so an answer means that it is durable.
-    const results = (await this.#client.query(insertWindow(record))) as unknown as readonly {
+    const results = (await bounded(
+      this.#client,
+      recordTimeoutMs,
+      async () => await this.#client.query(insertWindow(record)),
+    )) as unknown as readonly {
       readonly rowCount: number | null
     }[]
     if (results[2]?.rowCount !== 1) {
