@@ -42,13 +42,13 @@ export async function startCommitProxy(url: string): Promise<CommitProxy> {
         cuts += 1
         if (cutting === 'server-kept') kept.add(upstream)
         if (cutting === 'before-forwarding') upstream.destroy()
-        if (cutting !== 'before-answer') return void client.destroy()
       }
-      upstream.write(chunk)
+      if (cutting === undefined || cutting === 'before-answer') upstream.write(chunk)
+      else client.destroy()
     })
     upstream.on('data', (chunk) => {
-      if (cutting !== undefined) return void client.destroy()
-      client.write(chunk)
+      if (cutting === undefined) client.write(chunk)
+      else client.destroy()
     })
     client.on('close', () => (kept.has(upstream) ? undefined : upstream.destroy()))
     upstream.on('close', () => client.destroy())

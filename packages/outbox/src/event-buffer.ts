@@ -1,13 +1,13 @@
 /** The events of one `outbox.transaction`, held back until just before COMMIT, when the key's row lock is held. */
 import { OutboxError } from '@oncebox/core'
-import type { EventRow } from './event-row.js'
+import { completeRows, type EventRow, type PendingRow } from './event-row.js'
 
 const eventsMax = 100_000
 const bytesMax = 256 * 1024 * 1024
 
 /** Open while `work` runs. At most 100,000 events and 256 MiB of payloads. */
 export class EventBuffer {
-  readonly #rows: (EventRow | Promise<EventRow>)[] = []
+  readonly #rows: PendingRow[] = []
   #bytes = 0
   #open = true
 
@@ -18,7 +18,7 @@ export class EventBuffer {
   }
 
   /** @throws OutboxError OUTBOX_TRANSACTION_TOO_LARGE */
-  add(row: EventRow | Promise<EventRow>): void {
+  add(row: PendingRow): void {
     if (row instanceof Promise)
       row.catch(() => undefined) // thrown by close, to the caller of transaction
     else this.#bytes += row.payload?.byteLength ?? 0
@@ -36,7 +36,7 @@ export class EventBuffer {
   }
 
   /** The events in the order of their emits, each one validated. */
-  rows(): Promise<readonly EventRow[]> {
-    return Promise.all(this.#rows)
+  rows(): readonly EventRow[] | Promise<readonly EventRow[]> {
+    return completeRows(this.#rows)
   }
 }

@@ -25,6 +25,18 @@ const partitionMax = 2_147_483_647
 const issuesMax = 20
 const issueCharactersMax = 200
 
+/** An event whose schema may still be validating. */
+export type PendingRow = EventRow | Promise<EventRow>
+
+/** The rows as they are, at once, unless one of them waits for its schema. */
+export function completeRows(
+  rows: readonly PendingRow[],
+): readonly EventRow[] | Promise<readonly EventRow[]> {
+  return rows.every(isComplete) ? rows : Promise.all(rows.map(async (row) => row))
+}
+
+const isComplete = (row: PendingRow): row is EventRow => !(row instanceof Promise)
+
 /**
  * Checks and encodes one event. The payload travels as it is given, encoded by the topic's codec; it is validated in
  * the form in which a consumer will read it back, decoded from those bytes, so that whatever was emitted can be read.
@@ -37,7 +49,7 @@ export function eventRow(
   payload: unknown,
   options: EmitOptions,
   id: string = uuid7(),
-): EventRow | Promise<EventRow> {
+): PendingRow {
   const given = {
     id,
     topic: topic.name,

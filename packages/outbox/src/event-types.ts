@@ -43,7 +43,7 @@ export type EventToEmit<Topics extends readonly AnyTopic[]> = {
  * `null` as payload is a tombstone.
  */
 export interface Emit<Topics extends readonly AnyTopic[]> {
-  <Type extends EventType<Topics>>(type: Type, payload: null, options: TombstoneOptions): string
+  (type: EventType<Topics>, payload: null, options: TombstoneOptions): string
   <Type extends EventType<Topics>>(
     type: Type,
     payload: EventInput<Topics, Type>,

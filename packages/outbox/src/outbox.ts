@@ -10,7 +10,7 @@ import {
 } from '@oncebox/core'
 import { insideTransaction, type TransactionHandle } from './adapters/transaction-handle.js'
 import { EventBuffer } from './event-buffer.js'
-import { eventRow, type EventRow } from './event-row.js'
+import { completeRows, eventRow, type PendingRow } from './event-row.js'
 import type {
   Emit,
   EmitOptions,
@@ -57,9 +57,9 @@ export interface Outbox<Topics extends readonly AnyTopic[] = readonly AnyTopic[]
    * @throws OutboxError OUTBOX_NOT_IN_TRANSACTION, OUTBOX_TRANSACTION_FAILED, OUTBOX_TRANSACTION_ENDED,
    *   OUTBOX_EVENT_UNKNOWN, OUTBOX_PAYLOAD_INVALID, OUTBOX_PAYLOAD_TOO_LARGE, OUTBOX_OPTIONS_INVALID: nothing is written
    */
-  emit<Type extends EventType<Topics>>(
+  emit(
     tx: TransactionHandle,
-    type: Type,
+    type: EventType<Topics>,
     payload: null,
     options: TombstoneOptions,
   ): Promise<string>
@@ -90,13 +90,12 @@ export function createOutbox<const Topics extends readonly AnyTopic[]>(
 ): Outbox<Topics> {
   const { source, topics } = options
   const topicOf = resolveOutboxOptions(options)
-  const write = async (tx: unknown, rows: readonly (EventRow | Promise<EventRow>)[]): Promise<string[]> => {
+  const write = async (tx: unknown, pending: readonly PendingRow[]): Promise<string[]> => {
     const connection = insideTransaction(tx)
     // No turn of the event loop between the check and the insert, unless a schema needs it: a COMMIT that the caller
     // sends without awaiting this call comes after it.
-    const ready = rows.some((row) => row instanceof Promise)
-      ? await Promise.all(rows)
-      : (rows as readonly EventRow[])
+    const rows = completeRows(pending)
+    const ready = rows instanceof Promise ? await rows : rows
     if (ready.length > 0) await insertEvents(connection, source, ready)
     return ready.map((row) => row.id)
   }

@@ -76,7 +76,8 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
       let settled = false
       const attempt = place('o-1').finally(() => (settled = true))
       attempt.catch(() => undefined)
-      await expect.poll(inProgress, { timeout: 10_000 }).toBe(1)
+      await expect.poll(() => proxy.cuts, { timeout: 10_000 }).toBe(1)
+      expect(await inProgress()).toBe(1)
       expect(settled).toBe(false)
       proxy.letGo()
       await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_COMMIT_LOST' })
@@ -138,9 +139,9 @@ test('a server that crashes around COMMIT leaves either both or nothing, and the
   await pool.query('create table orders (id text primary key)')
   const db = fromPg(pool)
   const outcomes = new Map<string, 'committed' | 'lost' | 'unknown'>()
-  let crashed = false
+  const crash = new AbortController()
   const writer = async (name: number): Promise<void> => {
-    for (let n = 0; !crashed; n += 1) {
+    for (let n = 0; !crash.signal.aborted; n += 1) {
       const id = `${name}-${n}`
       await outbox
         .transaction(db, async (tx, emit) => {
@@ -157,7 +158,7 @@ test('a server that crashes around COMMIT leaves either both or nothing, and the
   const writers = [1, 2, 3, 4].map(writer)
   await expect.poll(() => outcomes.size, { timeout: 30_000 }).toBeGreaterThan(100)
   await server.kill('SIGKILL')
-  crashed = true
+  crash.abort()
   await server.start()
   await Promise.all(writers)
   const { rows } = await pool.query<{ id: string; key: string | null }>(

@@ -66,10 +66,18 @@ function leaseOf(knex: Knex, client: KnexClient, connection: KnexConnection): Le
       delete connection.__knexTxId
       if (error !== undefined) {
         connection.__knex__disposed = error
-        void connection.end?.().catch(() => undefined)
+        void endQuietly(connection)
       }
       void client.releaseConnection(connection)
     },
+  }
+}
+
+async function endQuietly(connection: KnexConnection): Promise<void> {
+  try {
+    await connection.end?.()
+  } catch {
+    // It is broken already.
   }
 }
 
