@@ -71,14 +71,13 @@ async function readToEnd(
     ...options,
     mainClass: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
     arguments: [
-      ...['--bootstrap-server', options.brokers.join(','), '--topic', topic, '--from-beginning'],
-      ...['--isolation-level', options.isolation, '--group', group],
-      ...[
-        '--command-property',
-        'enable.auto.commit=true',
-        '--command-property',
-        'auto.commit.interval.ms=100',
-      ],
+      `--bootstrap-server=${options.brokers.join(',')}`,
+      `--topic=${topic}`,
+      '--from-beginning',
+      `--isolation-level=${options.isolation}`,
+      `--group=${group}`,
+      '--command-property=enable.auto.commit=true',
+      '--command-property=auto.commit.interval.ms=100',
       ...formatterOptions(format),
     ],
   })

@@ -42,7 +42,7 @@ export interface Verdict {
 }
 
 /** The anomalies of a verdict as lines for a person; nothing when there are none. */
-export function describeVerdict({ places }: Verdict): string[] {
+export function describeVerdict({ places }: Pick<Verdict, 'places'>): string[] {
   return places.flatMap((place) =>
     anomalyNames.flatMap((anomaly) => {
       const { count, examples } = place[anomaly]

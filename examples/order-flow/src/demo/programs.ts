@@ -1,0 +1,54 @@
+/** The eight processes of the flow: each service, and the relay of its outbox. */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const serviceNames = ['order', 'payment', 'inventory', 'notification'] as const
+
+/** A service of the flow; it has a database of its own. */
+export type ServiceName = (typeof serviceNames)[number]
+
+/** What it takes to start a process. */
+export interface Program {
+  readonly name: string
+  readonly arguments: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+}
+
+export interface Addresses {
+  readonly databaseUrls: Readonly<Record<ServiceName, string>>
+  readonly brokers: readonly string[]
+  readonly prefix: string
+  readonly httpPort: number
+}
+
+const built = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url))
+
+/** The program behind the command `oncebox`, as its package names it. */
+export function onceboxProgram(): string {
+  const manifest = createRequire(import.meta.url).resolve('@oncebox/cli/package.json')
+  const { bin } = JSON.parse(readFileSync(manifest, 'utf8')) as { bin: { oncebox: string } } // our own package
+  return path.join(path.dirname(manifest), bin.oncebox)
+}
+
+/** Services and relays, told where everything is. */
+export function listPrograms({ databaseUrls, brokers, prefix, httpPort }: Addresses): Program[] {
+  const cli = onceboxProgram()
+  const environment = {
+    KAFKA_BROKERS: brokers.join(','),
+    ORDER_FLOW_PREFIX: prefix,
+    HTTP_PORT: String(httpPort),
+  }
+  return serviceNames.flatMap((service) => {
+    const own = { ...environment, DATABASE_URL: databaseUrls[service] }
+    return [
+      { name: `${service}-service`, arguments: [built(`${service}-service/main.js`)], environment: own },
+      {
+        name: `${service}-relay`,
+        arguments: [cli, 'relay', '--config', built('relay.config.js')],
+        environment: { ...own, RELAY_NAME: `${service}-relay` },
+      },
+    ]
+  })
+}
