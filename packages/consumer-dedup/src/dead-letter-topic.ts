@@ -1,4 +1,4 @@
-import { bucketOf, envelopeHeaders, type SqlConnection } from '@oncebox/core'
+import { bucketOf, envelopeHeaders, headerText, isReservedHeader, type SqlConnection } from '@oncebox/core'
 import type { DeadLetter } from './dead-letter.js'
 import { headersAsText } from './record.js'
 import { insertOutboxCopy } from './sql/insert-outbox-copy.js'
@@ -31,24 +31,24 @@ export async function emitDeadLetterCopy(
   ])
 }
 
-/** The event's headers without the envelope: the copy is an event of its own, with an id of its own. */
+/** The event's headers without the envelope's: the copy is an event of its own, and the outbox refuses a second envelope. */
 function ownHeaders({ record }: DeadLetter): Record<string, string> {
-  const envelope = new Set<string>([...Object.values(envelopeHeaders)].filter((name) => name !== envelopeHeaders.contentType))
-  return Object.fromEntries(Object.entries(headersAsText(record.headers)).filter(([name]) => !envelope.has(name)))
+  return Object.fromEntries(Object.entries(headersAsText(record.headers)).filter(([name]) => !isReservedHeader(name)))
 }
 
 /** The cause and the origin as text. `kafka_dlt-original-topic` is the name that Kafka consoles know. */
 export function causeHeaders({ consumer, envelope, record, attempts, code, reason }: DeadLetter): Record<string, string> {
   return {
-    'oncebox_dlt-consumer': consumer,
-    'oncebox_dlt-code': code,
-    'oncebox_dlt-reason': reason.slice(0, 1_000),
-    'oncebox_dlt-attempts': String(attempts),
-    'oncebox_dlt-original-id': envelope.id,
-    'oncebox_dlt-original-source': envelope.source,
-    'oncebox_dlt-original-topic-id': record.topicId,
-    'oncebox_dlt-original-partition': String(record.partition),
-    'oncebox_dlt-original-offset': String(record.offset),
+    'oncebox-dlt-consumer': consumer,
+    'oncebox-dlt-code': code,
+    'oncebox-dlt-reason': reason.slice(0, 1_000),
+    'oncebox-dlt-attempts': String(attempts),
+    'oncebox-dlt-original-id': envelope.id,
+    'oncebox-dlt-original-source': envelope.source,
+    'oncebox-dlt-original-content-type': headerText(record.headers, envelopeHeaders.contentType) ?? '',
+    'oncebox-dlt-original-topic-id': record.topicId,
+    'oncebox-dlt-original-partition': String(record.partition),
+    'oncebox-dlt-original-offset': String(record.offset),
     'kafka_dlt-original-topic': record.topic,
   }
 }

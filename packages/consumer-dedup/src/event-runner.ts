@@ -141,7 +141,8 @@ export class EventRunner<Tx> {
   async #giveUp(subject: Subject, context: EventContext, known: Attempts, error: unknown): Promise<void> {
     const { record, envelope, mark } = subject
     const { deadLetterTopic, outbox, name } = this.#options
-    const letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
+    let letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
+    let isCopied = deadLetterTopic !== undefined && outbox !== undefined
     for (let reruns = 0; ; ) {
       const outcome = await runEffect(this.#options, {
         mark,
@@ -149,20 +150,26 @@ export class EventRunner<Tx> {
         onBackend: context.onBackend,
         work: async (_tx, connection) => {
           await storeDeadLetter(connection, mark, letter)
-          if (deadLetterTopic !== undefined && outbox !== undefined) await emitDeadLetterCopy(connection, outbox, deadLetterTopic, letter)
+          if (isCopied && deadLetterTopic !== undefined && outbox !== undefined) await emitDeadLetterCopy(connection, outbox, deadLetterTopic, letter)
         },
         finish: this.#endOf(mark, context),
       })
-      if (outcome.kind === 'failed') {
-        // Never skipped: what cannot even be stored as a dead letter holds its partition, and says why.
-        if (outcome.failure !== 'again' || reruns >= rerunsMax) throw unavailable(outcome.error)
-        reruns += 1
-        await delay(nextDelayMs(rerunBackoff, reruns), context.signal)
+      if (outcome.kind !== 'failed') {
+        context.known.delete(attemptKey(mark))
+        const what = { ...envelope, attempt: known.attempts }
+        return outcome.kind === 'handled' ? this.#report.deadLettered(record, what, error) : this.#report.duplicate(record, what)
+      }
+      if (outcome.failure === 'attempt' && isCopied) {
+        // The outbox refuses this copy for good (a tombstone without a key, say). The copy is information for others;
+        // the letter is kept, and says so, rather than hold the partition for ever.
+        isCopied = false
+        letter = { ...letter, reason: `${letter.reason} (no copy on ${deadLetterTopic}: ${causeOf(outcome.error).reason})` }
         continue
       }
-      context.known.delete(attemptKey(mark))
-      const what = { ...envelope, attempt: known.attempts }
-      return outcome.kind === 'handled' ? this.#report.deadLettered(record, what, error) : this.#report.duplicate(record, what)
+      // Never skipped: what cannot even be stored as a dead letter holds its partition, and says why.
+      if (outcome.failure !== 'again' || reruns >= rerunsMax) throw unavailable(outcome.error)
+      reruns += 1
+      await delay(nextDelayMs(rerunBackoff, reruns), context.signal)
     }
   }
 }

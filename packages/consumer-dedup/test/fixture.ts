@@ -134,18 +134,27 @@ interface Happening {
   readonly [field: string]: unknown
 }
 
+/** The last trouble of each consumer: the cause of a wait that was in vain. */
+const troubles = new Map<string, unknown>()
+for (const channel of [channels.consumerRepositioning, channels.consumerRestarting, channels.consumerRetrying, channels.consumerFailed]) {
+  channel.subscribe((message) => {
+    const { consumer, error } = message as Happening // what report.ts publishes
+    troubles.set(consumer, error)
+  })
+}
+
 /** Resolves when `count` matching things were published on a channel, with the last of them. Start it before the act. */
 export function happens(
   name: keyof Channels,
   consumer: string,
-  { count = 1, where = () => true, timeoutMs = 60_000 }: { count?: number; where?: (what: Happening) => boolean; timeoutMs?: number } = {},
+  { count = 1, where = () => true, timeoutMs = 30_000 }: { count?: number; where?: (what: Happening) => boolean; timeoutMs?: number } = {},
 ): Promise<Happening> {
   const channel = channels[name]
   return new Promise((resolve, reject) => {
     let seen = 0
     const timer = setTimeout(() => {
       channel.unsubscribe(listener)
-      reject(new Error(`${name} of ${consumer}: ${seen} of ${count} in ${timeoutMs} ms`))
+      reject(new Error(`${name} of ${consumer}: ${seen} of ${count} in ${timeoutMs} ms`, { cause: troubles.get(consumer) }))
     }, timeoutMs)
     const listener = (message: unknown): void => {
       const what = message as Happening // what report.ts publishes

@@ -167,7 +167,7 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
           type: 'order.placed',
           key: bad?.key,
           payload: JSON.stringify({ orderId: bad?.key, value: 0 }),
-          headers: { 'oncebox_dlt-code': 'CONSUMER_PERMANENT', 'oncebox_dlt-original-id': bad?.id, 'kafka_dlt-original-topic': orders.name },
+          headers: { 'oncebox-dlt-code': 'CONSUMER_PERMANENT', 'oncebox-dlt-original-id': bad?.id, 'kafka_dlt-original-topic': orders.name },
         },
       ])
       expect(consumer.counts).toMatchObject({ handled: 1, duplicates: 1, deadLetters: 1 })
