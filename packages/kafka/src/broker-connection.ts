@@ -108,6 +108,7 @@ export class BrokerConnection {
     try {
       await this.#raw.authenticate()
     } catch (error) {
+      this.close() // half authenticated, it would refuse everything from now on
       if (!(error instanceof Error) || !error.name.includes('Authentication')) throw this.#unavailable(error)
       throw new OutboxError(
         'KAFKA_AUTHORIZATION_FAILED',

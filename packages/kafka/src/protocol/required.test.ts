@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { requireSupport } from './required.js'
 
-const everything = new Map(Array.from({ length: 100 }, (_, key) => [key, { min: 0, max: 20 }] as const))
+const everything: ReadonlyMap<number, { min: number; max: number }> = new Map(
+  Array.from({ length: 100 }, (_, key) => [key, { min: 0, max: 20 }]),
+)
 const features = new Map([['transaction.version', 2]])
 
 describe('a broker', () => {

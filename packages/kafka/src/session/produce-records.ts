@@ -3,7 +3,13 @@ import type { BrokerConnections } from '../broker-connections.js'
 import type { Cluster } from '../cluster.js'
 import type { Deadline } from '../deadline.js'
 import { KafkaFailure } from '../kafka-failure.js'
-import { describeCode, errorCode, fencing, topicNotReady } from '../protocol/error-codes.js'
+import {
+  authorizationFailed,
+  describeCode,
+  errorCode,
+  fencing,
+  topicNotReady,
+} from '../protocol/error-codes.js'
 import { produce, type ProduceAnswer } from '../protocol/produce.js'
 import type { PartitionRecords } from '../records/partition-records.js'
 import type { RecordBatch } from '../records/record-batch.js'
@@ -300,6 +306,8 @@ function refusedForGood(refusal: Refusal): OutboxError {
   const message = `${nameOf(refusal.delivery)}: ${describeCode(code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
   const details = detailsOf(refusal)
   if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
+  if (authorizationFailed.has(code))
+    return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
   if (!contentRefused.has(code))
     return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
   return new ProduceRefused(

@@ -146,6 +146,9 @@ export class Producer {
     if (committed && doubtful)
       return new KafkaFailure('KAFKA_TRANSACTION_UNKNOWN', 'unknown', message, { details })
     if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
+    if (authorizationFailed.has(code)) {
+      return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
+    }
     return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
   }
 

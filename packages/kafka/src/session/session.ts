@@ -21,6 +21,9 @@ export interface SessionParts {
   readonly topicPatienceMs: number
 }
 
+const notCommitted = ['KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed'] as const
+const unknown = ['KAFKA_TRANSACTION_UNKNOWN', 'unknown'] as const
+
 type Ended = 'committed' | 'aborted' | 'failed'
 
 /** What the transaction behind needs to know of the one ahead. Both promises always resolve. */
@@ -29,6 +32,8 @@ class Turn {
   readonly ended: Promise<Ended>
   settleProduced: (acknowledged: boolean) => void = () => undefined
   settleEnded: (ended: Ended) => void = () => undefined
+  /** EndTxn(commit) may be on its way, or further. */
+  committing = false
 
   constructor() {
     this.produced = new Promise((resolve) => (this.settleProduced = resolve))
@@ -78,6 +83,11 @@ export class Session implements TransactionSession {
     using deadline = new Deadline(deadlineMs, 'publishing a transaction')
     try {
       return await this.#publish(filled, gateResult, ahead, turn, deadline)
+    } catch (error) {
+      if (error instanceof KafkaFailure) throw error
+      // A mistake of ours or an injected fault left the transaction as it stood: this session must not go on with it.
+      const [code, outcome] = turn.committing ? unknown : notCommitted
+      throw this.#fail(toKafkaFailure(error, code, outcome, 'publishing'))
     } finally {
       turn.settleProduced(false)
       turn.settleEnded('failed')
@@ -115,14 +125,9 @@ export class Session implements TransactionSession {
     const opened = await this.#wait(gate, deadline)
     if (opened.rejected) {
       await this.#abort(producer, turn, deadline)
-      throw new KafkaFailure(
-        'KAFKA_TRANSACTION_NOT_COMMITTED',
-        'not-committed',
-        'the transaction was aborted: its gate rejected',
-        {
-          cause: opened.reason,
-        },
-      )
+      throw new KafkaFailure(...notCommitted, 'the transaction was aborted: its gate rejected', {
+        cause: opened.reason,
+      })
     }
     const endedAhead = ahead === undefined ? 'committed' : await this.#wait(ahead.ended, deadline)
     if (endedAhead !== 'committed') {
@@ -153,14 +158,7 @@ export class Session implements TransactionSession {
       })
     } catch (error) {
       if (!(error instanceof ProduceRefused))
-        throw this.#fail(
-          toKafkaFailure(
-            error,
-            'KAFKA_TRANSACTION_NOT_COMMITTED',
-            'not-committed',
-            'the transaction was not committed',
-          ),
-        )
+        throw this.#fail(toKafkaFailure(error, ...notCommitted, 'the transaction was not committed'))
       await this.#abort(producer, turn, deadline)
       throw new KafkaFailure(error.code, 'not-committed', error.message, {
         cause: error,
@@ -170,10 +168,11 @@ export class Session implements TransactionSession {
   }
 
   async #commit(producer: Producer, turn: Turn, deadline: Deadline): Promise<void> {
+    turn.committing = true
     try {
       await producer.endTransaction(true, deadline, () => faultPoint('relay.endtxn.sent'))
     } catch (error) {
-      throw this.#fail(toKafkaFailure(error, 'KAFKA_TRANSACTION_UNKNOWN', 'unknown', 'committing'))
+      throw this.#fail(toKafkaFailure(error, ...unknown, 'committing'))
     }
     turn.settleEnded('committed')
     await faultPoint('relay.endtxn.acked')
@@ -184,7 +183,7 @@ export class Session implements TransactionSession {
     try {
       await producer.endTransaction(false, deadline)
     } catch (error) {
-      throw this.#fail(toKafkaFailure(error, 'KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', 'aborting'))
+      throw this.#fail(toKafkaFailure(error, ...notCommitted, 'aborting'))
     }
     turn.settleEnded('aborted')
   }
@@ -193,14 +192,7 @@ export class Session implements TransactionSession {
     try {
       return await deadline.race(promise)
     } catch (error) {
-      throw this.#fail(
-        toKafkaFailure(
-          error,
-          'KAFKA_TRANSACTION_NOT_COMMITTED',
-          'not-committed',
-          'the transaction was not committed',
-        ),
-      )
+      throw this.#fail(toKafkaFailure(error, ...notCommitted, 'the transaction was not committed'))
     }
   }
 
@@ -218,8 +210,7 @@ export class Session implements TransactionSession {
   #aheadFailed(ended: Ended): KafkaFailure {
     if (ended === 'failed') return sessionClosed(this.#state)
     return new KafkaFailure(
-      'KAFKA_TRANSACTION_NOT_COMMITTED',
-      'not-committed',
+      ...notCommitted,
       'the transaction was not committed: the one ahead of it was aborted',
     )
   }
