@@ -24,7 +24,7 @@ export const relayBenchmark: Benchmark = {
     await using stack = await startStack({
       services: ['postgres', 'kafka'],
       signal: options.signal,
-      onProgress: options.say,
+      onProgress: (part, line) => options.say(`${part}: ${line}`),
     })
     const topic = await createTopic('bench', { partitions, brokers: stack.kafka.brokers })
     // Filled once and cloned for each drain: the same rows, in the same places.

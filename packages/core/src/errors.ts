@@ -40,7 +40,7 @@ export const errorCodes = {
   RELAY_EVENT_UNPUBLISHABLE: row(false, 'correct or remove the event that details.id names; the relay stops rather than skip it'),
   RELAY_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal WRITE on it; nothing was skipped and publishing goes on by itself'),
   RELAY_PUBLISH_UNKNOWN: row(true, 'none: the relay re-opens its session, reads its position back from Kafka and goes on from there'),
-  RELAY_SHARD_MAP_CHANGED: row(true, 'start the relay again: the shard map in the database has another generation'),
+  RELAY_SHARD_MAP_CHANGED: row(false, 'start the relay again: the shard map in the database has another generation'),
   RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
   RELAY_DATABASE_UNAVAILABLE: row(true, 'check that PostgreSQL is up and that the relay may connect; it tries again with backoff'),
 

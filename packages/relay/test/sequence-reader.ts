@@ -1,11 +1,18 @@
+import type { Client } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { CopyRows } from '../src/reading/copy-rows.js'
 import { columns } from '../src/reading/read-window.js'
+import type { PageReader, WindowReaderOptions } from '../src/reading/window-reader.js'
 import { parseSnapshot } from '../src/reading/snapshot.js'
 import type { OpenReader } from '../src/publishing/publish-shard.js'
 
 /** The cursor that hand-written outboxes use: everything above the last sequence number. It is wrong, which is the point. */
-export const sequenceReader: OpenReader = (client, { rowsMax }) => {
+export const sequenceReader: OpenReader = (client, options) => readBySequence(client, options, 'e.seq')
+
+/** As a reader whose alias or cast made PostgreSQL sort by text. */
+export const textOrderReader: OpenReader = (client, options) => readBySequence(client, options, 'e.seq::text')
+
+const readBySequence = (client: Client, { rowsMax }: WindowReaderOptions, order: string): PageReader => {
   let last = 0n
   return {
     async read() {
@@ -18,7 +25,7 @@ export const sequenceReader: OpenReader = (client, { rowsMax }) => {
       if (row === undefined || row.newest === null) return undefined
       const chunks: Buffer[] = []
       const sql = `copy (select ${columns.map((name) => (name === 'headers' ? 'e.headers::text' : `e.${name}`)).join(', ')}
-        from outbox.events e where seq > ${last} and seq <= ${row.newest} order by e.seq) to stdout (format binary)`
+        from outbox.events e where seq > ${last} and seq <= ${row.newest} order by ${order}) to stdout (format binary)`
       for await (const chunk of client.query(copyTo(sql)) as AsyncIterable<Buffer>) chunks.push(chunk)
       last = BigInt(row.newest)
       const bytes = Buffer.concat(chunks)

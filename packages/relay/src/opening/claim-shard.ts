@@ -66,12 +66,3 @@ export async function claimShard(
 const insertClaim = `
 insert into outbox.claims (shard, epoch, generation, relay, incarnation, holder, kafka_cluster_id, progress_topic, progress_topic_id)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-
-/** Whether the database still names `epoch` the holder. */
-export async function holdsShard(client: Client, shard: number, epoch: number): Promise<boolean> {
-  const held = await client.query<{ epoch: string | null }>(
-    'select max(epoch) as epoch from outbox.claims where shard = $1',
-    [shard],
-  )
-  return Number(held.rows[0]?.epoch ?? 0) === epoch
-}

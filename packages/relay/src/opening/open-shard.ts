@@ -43,7 +43,7 @@ export interface OpenShardRequest {
 }
 
 /** Two constant keys, so that compaction keeps the newest of each: under one, the claim would remove the position. */
-export const positionKey = Buffer.from('position')
+const positionKey = Buffer.from('position')
 const claimKey = Buffer.from('claim')
 
 /**

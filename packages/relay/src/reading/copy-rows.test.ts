@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { CopyRows } from './copy-rows.js'
 
 function copyOf(rows: readonly (readonly (string | null)[])[]): Buffer {
-  const parts = [Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)]
+  const parts: Uint8Array[] = [Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)]
   const int = (value: number, bytes: 2 | 4): Buffer => {
     const buffer = Buffer.alloc(bytes)
     buffer.writeIntBE(value, 0, bytes)

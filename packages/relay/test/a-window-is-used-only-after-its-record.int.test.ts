@@ -1,0 +1,51 @@
+import { EventEmitter, once } from 'node:events'
+import { afterEach, expect, test } from 'vitest'
+import { installFaultHandler } from '@oncebox/core'
+import { createRelay } from '../src/index.js'
+import { setUp, untilPublished, untilSeen } from './bed.js'
+
+afterEach(() => installFaultHandler(undefined))
+
+// Without the gate, an event is in Kafka that a crash of the database takes back.
+test('a batch that is produced is not committed before the database has its window record', async () => {
+  await using bed = await setUp()
+  const points = new EventEmitter()
+  installFaultHandler((name) => void points.emit(name))
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  await untilSeen('relayIdle', bed.relayName)
+  const holder = await bed.pool.connect()
+  await holder.query('begin')
+  // Holds up the insert of records, and no read of them.
+  await holder.query('lock table outbox.windows in share row exclusive mode')
+  const acked = once(points, 'relay.produce.acked')
+  const published = untilPublished(bed.relayName, 1)
+  await bed.emit(['a'])
+  await acked
+  // The transaction stays open for as long as the record is held up: EndTxn waits for it.
+  let committed = false
+  void published.then(() => (committed = true))
+  for (let poll = 0; poll < 20; poll++) {
+    await holder.query('select pg_sleep(0.01)')
+    expect(committed).toBe(false)
+  }
+  await holder.query('rollback')
+  holder.release()
+  await published
+  expect(await bed.published()).toHaveLength(1)
+})
+
+test('a record that is refused aborts its batch: the life token has vanished', async () => {
+  await using bed = await setUp()
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  await untilSeen('relayIdle', bed.relayName)
+  // What crash recovery does to an unlogged table.
+  const doubt = untilSeen('relayReopening', bed.relayName)
+  await bed.pool.query('truncate outbox.life')
+  expect(await doubt).toMatchObject({ error: { code: 'RELAY_LIFE_ENDED' } })
+  const published = untilPublished(bed.relayName, 2)
+  await bed.emit(['a', 'b'])
+  await published
+  expect(await bed.published()).toHaveLength(2)
+})

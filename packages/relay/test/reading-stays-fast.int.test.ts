@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { readSettings, readWindow } from '../src/reading/read-window.js'
+import { parseSnapshot } from '../src/reading/snapshot.js'
+import { createRelayReading } from '../src/relay.js'
+import { setUp, type Bed } from './bed.js'
+import { textOrderReader } from './sequence-reader.js'
+
+interface Plan {
+  readonly 'Node Type': string
+  readonly 'Index Name'?: string
+  readonly Plans?: readonly Plan[]
+}
+
+// Right after TRUNCATE there are no statistics, and a planner left alone sorts the whole backlog for every page.
+test('without statistics, a live window is read by txid and a backlog by seq, page after page', async () => {
+  await using bed = await setUp()
+  const fill = `insert into outbox.events (bucket, id, source, topic, type, key, payload)
+    select 0, outbox.uuid7(), 'test', $1, 'test.happened', 'k', '{}' from generate_series(1, $2::int)`
+  await bed.pool.query(fill, [bed.topic, 20_000])
+  const from = parseSnapshot(await snapshot(bed))
+  await bed.pool.query(fill, [bed.topic, 10])
+  const to = parseSnapshot(await snapshot(bed))
+  const page = { from, to, ended: [from.xmin], rowsMax: 5_000, bytesMax: 4_000_000 }
+
+  const live = await planOf(bed, readWindow({ ...page, after: 0n }), readSettings(false))
+  expect(live.scans).not.toContain('Seq Scan')
+  expect(live.indexes.every((name) => name.endsWith('txid_idx'))).toBe(true)
+
+  const backlog = await planOf(
+    bed,
+    readWindow({ ...page, from: parseSnapshot('3:3:'), after: 10_000n }),
+    readSettings(true),
+  )
+  expect(backlog.scans).toContain('Merge Append')
+  expect(backlog.scans).not.toContain('Sort')
+  expect(backlog.indexes).toEqual(['events_1_seq', 'events_2_seq', 'events_3_seq'])
+})
+
+test('rows that come in the order of their text are refused, not published', async () => {
+  await using bed = await setUp()
+  await bed.emit(Array.from({ length: 12 }, () => 'k'))
+  const relay = createRelayReading(bed.options, textOrderReader)
+  await relay.start()
+  await expect(relay.stopped).rejects.toMatchObject({ code: 'RELAY_ORDER_BROKEN' })
+  expect(await bed.published()).toEqual([])
+})
+
+async function snapshot(bed: Bed): Promise<string> {
+  const { rows } = await bed.pool.query<{ snapshot: string }>(
+    'select pg_current_snapshot()::text as snapshot',
+  )
+  return rows[0]?.snapshot ?? ''
+}
+
+async function planOf(
+  bed: Bed,
+  copy: string,
+  settings: string,
+): Promise<{ scans: string[]; indexes: string[] }> {
+  const select = copy.replace(/^copy \(/, '').replace(/\) to stdout \(format binary\)$/, '')
+  const client = await bed.pool.connect()
+  try {
+    await client.query(`begin; ${settings}`)
+    const { rows } = await client.query<{ 'QUERY PLAN': readonly { readonly Plan: Plan }[] }>(
+      `explain (format json) ${select}`,
+    )
+    await client.query('rollback')
+    const nodes: Plan[] = []
+    const walk = (plan: Plan): void => {
+      nodes.push(plan)
+      for (const child of plan.Plans ?? []) walk(child)
+    }
+    const root = rows[0]?.['QUERY PLAN'][0]?.Plan
+    if (root !== undefined) walk(root)
+    return {
+      scans: nodes.map((node) => node['Node Type']),
+      indexes: nodes.flatMap((node) => node['Index Name'] ?? []).sort(),
+    }
+  } finally {
+    client.release()
+  }
+}
