@@ -49,7 +49,7 @@ create table outbox.events (
     headers is null
     or jsonb_typeof(headers) = 'object'
        and not jsonb_path_exists(headers, 'strict $.* ? (@.type() != "string")')
-       and not jsonb_path_exists(headers, 'strict $.keyvalue().key ? (@ starts with "ce_" || @ starts with "oncebox_" || @ == "content-type")')
+       and not jsonb_path_exists(headers, 'strict $.keyvalue().key ? (@ starts with "ce_" || @ starts with "oncebox_")')
   )
 ) partition by list (slot);
 

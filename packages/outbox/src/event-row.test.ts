@@ -135,3 +135,11 @@ describe('options', () => {
     }
   })
 })
+
+test('a payload that is not JSON says so in its content type, beside the headers given', () => {
+  const words = defineTopic('words', { codec: text, events: { said: z.string() } })
+  const said = (options: EmitOptions): EventRow => eventRow(words, 'said', 'hello', options) as EventRow
+  expect(said({}).headers).toBe('{"content-type":"text/plain; charset=utf-8"}')
+  expect(said({ headers: { a: 'b' } }).headers).toBe('{"a":"b","content-type":"text/plain; charset=utf-8"}')
+  expect(row().headers).toBeNull()
+})

@@ -1,5 +1,13 @@
 /** One event on its way into `outbox.events`: checked, encoded, with its id and bucket. */
-import { bucketOf, isReservedHeader, OutboxError, type AnyTopic, type StandardSchemaV1 } from '@oncebox/core'
+import {
+  bucketOf,
+  envelopeHeaders,
+  isReservedHeader,
+  json,
+  OutboxError,
+  type AnyTopic,
+  type StandardSchemaV1,
+} from '@oncebox/core'
 import { v7 as uuid7 } from 'uuid'
 import type { EmitOptions } from './event-types.js'
 
@@ -55,7 +63,7 @@ export function eventRow(
     topic: topic.name,
     type,
     partition: partitionOf(options.partition),
-    headers: headersOf(options.headers),
+    headers: headersOf(options.headers, payload === null ? null : topic.codec.contentType),
     occurredAt: occurredAtOf(options.occurredAt),
   }
   const complete = (bytes: Uint8Array | null, key: unknown): EventRow => {
@@ -157,10 +165,17 @@ function occurredAtOf(at: Date | undefined): string | null {
   throw invalidOption('occurredAt must be a date of the years 1 to 9999')
 }
 
-function headersOf(headers: Readonly<Record<string, string>> | undefined): string | null {
-  if (headers === undefined) return null
+/** @param contentType Of the payload. JSON goes without saying: the relay adds it to an event that names no other. */
+function headersOf(
+  headers: Readonly<Record<string, string>> | undefined,
+  contentType: string | null,
+): string | null {
+  const named =
+    contentType === null || contentType === json.contentType
+      ? {}
+      : { [envelopeHeaders.contentType]: contentType }
+  if (headers === undefined) return Object.keys(named).length === 0 ? null : JSON.stringify(named)
   const entries: [string, unknown][] = Object.entries(headers)
-  if (entries.length === 0) return null
   if (entries.length > headersMax) throw invalidOption(`${entries.length} headers: at most ${headersMax}`)
   let bytes = 0
   for (const [name, value] of entries) {
@@ -174,7 +189,8 @@ function headersOf(headers: Readonly<Record<string, string>> | undefined): strin
   }
   if (bytes > headerBytesMax)
     throw invalidOption(`the headers have ${bytes} bytes: at most ${headerBytesMax}`)
-  return JSON.stringify(headers)
+  const all = { ...headers, ...named }
+  return Object.keys(all).length === 0 ? null : JSON.stringify(all)
 }
 
 // PostgreSQL stores no U+0000, and half of a surrogate pair would be stored as another character.
