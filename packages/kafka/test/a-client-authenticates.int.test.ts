@@ -9,6 +9,7 @@ test('SASL lets the right password in, refuses the wrong one, and sessions that 
   await using kafka = await startPrivateKafka({
     settings: {
       'listener.security.protocol.map': 'PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'inter.broker.listener.name': 'PLAINTEXT',
       'sasl.enabled.mechanisms': 'PLAIN',
       'sasl.mechanism.inter.broker.protocol': 'PLAIN',
       'listener.name.plaintext.plain.sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
