@@ -54,22 +54,18 @@ const claimKey = Buffer.from('claim')
  */
 export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   const { options, shard, kafka, database, signal } = request
-  const state = await readDatabaseState(database.reader, shard)
-  if (state.shards !== 1)
-    throw new OutboxError(
-      'RELAY_SHARD_MAP_CHANGED',
-      `the shard map has ${state.shards} shards, this release publishes 1`,
-    )
+  const before = await readDatabaseState(database.reader, shard)
+  assertOneShard(before)
   const progress = await ensureProgressTopic(kafka, {
     topic: options.progressTopic,
-    partitions: state.shards,
+    partitions: before.shards,
     signal,
     ...(options.replicationFactor === undefined ? {} : { replicationFactor: options.replicationFactor }),
   })
-  assertSameKafka(state, kafka.clusterId, progress)
+  assertSameKafka(before, kafka.clusterId, progress)
 
   const incarnation = randomUUID()
-  const identity = { shard, generation: state.generation, incarnation }
+  const identity = { shard, generation: before.generation, incarnation }
   const epoch = await claimShard(
     database.reader,
     {
@@ -84,6 +80,12 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   )
   request.onEpoch(epoch)
   await faultPoint('relay.epoch.raised')
+  // Read again under the epoch: what stood there before may be of an older holder, which could still have published its
+  // first batch or seen another shard map. From here on it cannot.
+  const state = await readDatabaseState(database.reader, shard)
+  assertOneShard(state)
+  assertSameGeneration(before.generation, state.generation)
+  assertSameKafka(state, kafka.clusterId, progress)
   const genesis = await ensureGenesis(database.reader, { ...identity, epoch, startAt: options.startAt })
 
   const session = await openSession(kafka, {
@@ -115,6 +117,22 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
     await session.close()
     throw error
   }
+}
+
+function assertOneShard({ shards }: DatabaseState): void {
+  if (shards === 1) return
+  throw new OutboxError(
+    'RELAY_SHARD_MAP_CHANGED',
+    `the shard map has ${shards} shards, this release publishes 1`,
+  )
+}
+
+function assertSameGeneration(known: number, found: number): void {
+  if (known === found) return
+  throw new OutboxError(
+    'RELAY_SHARD_MAP_CHANGED',
+    `the shard map is of generation ${found}, and of ${known} before`,
+  )
 }
 
 // A mirrored cluster is another cluster, and a re-created progress topic has forgotten what was published.
