@@ -28,6 +28,7 @@ export interface DatabaseUnderTest<Tx> {
 
 const connectionsMax = 3
 const oops = new Error('oops')
+const sleeping = `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
 const throwOops = (): never => {
   throw oops
 }
@@ -318,6 +319,22 @@ export function databaseContract<Tx>(adapter: DatabaseAdapter<Tx>): void {
         await expect(attempt).rejects.toMatchObject({ code: 'OUTBOX_COMMIT_LOST' })
         expect(await items()).toEqual([])
       })
+
+      test('is made of one on which ROLLBACK is not answered, so that the pool does not hand it out again', async () => {
+        const one = adapter.open(database.url, 1)
+        const attempt = one.db.transaction(async (tx) => {
+          await insert(tx, 1)
+          one.run(tx, 'select pg_sleep(100)').catch(() => undefined)
+          await expect.poll(async () => (await judge.query(sleeping)).rowCount).toBe(1)
+          throwOops()
+        })
+        await expect(attempt).rejects.toBe(oops)
+        const begun = performance.now()
+        await one.db.outside.query('select 1')
+        expect(performance.now() - begun).toBeLessThan(20_000)
+        expect(await items()).toEqual([])
+        await one.close()
+      }, 30_000)
 
       describe('at COMMIT', () => {
         let proxy: CommitProxy
