@@ -15,10 +15,12 @@ export class BrokerConnections {
 
   /**
    * A connection that is usable now.
-   * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_UNSUPPORTED, KAFKA_AUTHORIZATION_FAILED; nothing was sent.
+   * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_UNSUPPORTED, KAFKA_AUTHORIZATION_FAILED, KAFKA_SESSION_CLOSED after
+   *   {@link close}; nothing was sent.
    */
   async to(address: BrokerAddress, deadline: Deadline): Promise<BrokerConnection> {
-    if (this.#closing.signal.aborted) throw new OutboxError('KAFKA_UNAVAILABLE', 'the Kafka client is closed')
+    if (this.#closing.signal.aborted)
+      throw new OutboxError('KAFKA_SESSION_CLOSED', 'the connections are closed')
     const key = `${address.host}:${address.port}`
     const known = this.#connections.get(key)
     if (known !== undefined) {
@@ -38,7 +40,7 @@ export class BrokerConnections {
 
   /** Closes them all; later calls of {@link to} are refused. */
   async close(): Promise<void> {
-    this.#closing.abort(new OutboxError('KAFKA_UNAVAILABLE', 'the Kafka client was closed'))
+    this.#closing.abort(new OutboxError('KAFKA_SESSION_CLOSED', 'the connections were closed'))
     const opened = await Promise.allSettled(this.#connections.values())
     this.#connections.clear()
     for (const result of opened) if (result.status === 'fulfilled') result.value.close()

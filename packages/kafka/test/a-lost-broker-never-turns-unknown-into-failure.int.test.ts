@@ -44,6 +44,21 @@ test.each(cases)(
   },
 )
 
+test('a broker that restarts between two transactions costs a wait, and no session', async () => {
+  const { open, records, committed } = await setUp({ brokers: kafka.brokers })
+  const session = await open({ topicPatienceMs: 60_000 })
+  await session.publish({ partitions: [records(['before'])] })
+  await kafka.stop()
+  const [receipt] = await Promise.all([
+    session.publish({ partitions: [records(['after'])], deadlineMs: 100_000 }),
+    kafka.start(),
+  ])
+  expect(receipt.placed).toMatchObject([{ count: 1 }])
+  expect(session.state).toBe('ready')
+  await open()
+  expect(await committed()).toEqual(['before', 'after'])
+})
+
 test('a client that finds no broker says so in bounded time', async () => {
   await expect(connectKafka({ brokers: ['127.0.0.1:1'] })).rejects.toMatchObject({
     code: 'KAFKA_UNAVAILABLE',

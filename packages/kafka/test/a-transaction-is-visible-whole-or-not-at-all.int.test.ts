@@ -92,3 +92,20 @@ test.each([
     if (outcome === 'not-committed') expect(values).toEqual(['next'])
   },
 )
+
+test('closing a session ends what waits in it, and nothing of it becomes visible', async () => {
+  const { open, records, committed } = await setUp()
+  const session = await open()
+  const never = new Promise(() => undefined)
+  const waiting = session.publish({ partitions: [records(['waiting'])], gate: never })
+  const behind = session.publish({ partitions: [records(['behind'])] })
+  const settled = Promise.allSettled([waiting, behind])
+  await session.close()
+  const notCommitted = expect.objectContaining({
+    reason: expect.objectContaining({ outcome: 'not-committed' }),
+  })
+  expect(await settled).toEqual([notCommitted, notCommitted])
+  expect(session.state).toBe('closed')
+  await (await open()).publish({ partitions: [records(['next'])] })
+  expect(await committed()).toEqual(['next'])
+})

@@ -111,7 +111,7 @@ interface Opening {
 
 async function commitClaim(claim: OpenSessionOptions['claim'], opening: Opening): Promise<bigint> {
   const { cluster, deadline } = opening
-  const { maxMessageBytes } = await deadline.race(cluster.describeTopic(claim.topic))
+  const { maxMessageBytes } = await cluster.describeTopic(claim.topic, { signal: deadline.signal })
   await refuseTornTransaction(claim, opening)
   const [producer] = opening.producers
   const records = new PartitionRecords(claim.topic, claim.partition, { maxMessageBytes })

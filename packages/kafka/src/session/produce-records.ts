@@ -189,10 +189,14 @@ async function leaderOf(
     const leader = leaders[partition] ?? -1
     return leader < 0 ? undefined : leader
   } catch (error) {
-    if (deadline.expired || !OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE')) throw error
+    if (deadline.expired || !isPassing(error)) throw error
     return undefined
   }
 }
+
+/** Metadata that cannot be had now: no broker is reachable, or none knows the topic. Nothing was sent. */
+const isPassing = (error: unknown): boolean =>
+  OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE') || OutboxError.is(error, 'KAFKA_UNAVAILABLE')
 
 /** The connection to a request's leader; undefined when there is none to be had, in which case nothing was sent. */
 async function connect(request: PackedRequest<Delivery>, { cluster, connections, deadline }: ProduceContext) {
@@ -322,6 +326,6 @@ async function refreshLayout(topic: string, { cluster, deadline }: ProduceContex
     await cluster.layout(topic, deadline, { refresh: true, patienceMs: 0 })
   } catch (error) {
     // Still not there: the next wave finds that out for itself and the caller's patience ends it.
-    if (deadline.expired || !OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE')) throw error
+    if (deadline.expired || !isPassing(error)) throw error
   }
 }

@@ -1,4 +1,4 @@
-import { faultPoint, invariant } from '@oncebox/core'
+import { faultPoint, invariant, OutboxError } from '@oncebox/core'
 import type { BrokerConnections } from '../broker-connections.js'
 import type { Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
@@ -45,6 +45,7 @@ class Turn {
 export class Session implements TransactionSession {
   readonly #parts: SessionParts
   readonly #turns: Turn[] = []
+  readonly #closing = new AbortController()
   #state: SessionState = 'ready'
   /** Index of the producer whose turn it is; the claim was a's. */
   #next: 0 | 1 = 1
@@ -80,7 +81,7 @@ export class Session implements TransactionSession {
     const ahead = this.#turns.at(-1)
     const turn = new Turn()
     this.#turns.push(turn)
-    using deadline = new Deadline(deadlineMs, 'publishing a transaction')
+    using deadline = new Deadline(deadlineMs, 'publishing a transaction', this.#closing.signal)
     try {
       return await this.#publish(filled, gateResult, ahead, turn, deadline)
     } catch (error) {
@@ -97,6 +98,7 @@ export class Session implements TransactionSession {
 
   async close(): Promise<void> {
     if (this.#state === 'ready') this.#state = 'closed'
+    this.#closing.abort(new OutboxError('KAFKA_SESSION_CLOSED', 'the session was closed'))
     await Promise.all([this.#parts.produceConnections.close(), this.#parts.coordinatorConnections.close()])
   }
 
