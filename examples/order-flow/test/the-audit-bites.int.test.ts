@@ -86,8 +86,8 @@ describe('the audit', () => {
   })
 
   test('finds money out of nowhere', async () => {
-    const richer = `update accounts set balance_cents = balance_cents + 1 where customer_id = 'customer-1'`
-    const poorer = `update accounts set balance_cents = balance_cents - 1 where customer_id = 'customer-1'`
+    const richer = `update accounts set balance_cents = balance_cents + 1 where customer_id = 'customer-0'`
+    const poorer = `update accounts set balance_cents = balance_cents - 1 where customer_id = 'customer-0'`
     expect(await foundWith('payment', richer, poorer)).toEqual({
       anomalies: {},
       rules: ['money is conserved'],
@@ -95,8 +95,8 @@ describe('the audit', () => {
   })
 
   test('finds goods that were sold twice', async () => {
-    const fewer = `update stock set on_hand = on_hand - 1000 where sku = 'sku-1'`
-    const more = `update stock set on_hand = on_hand + 1000 where sku = 'sku-1'`
+    const fewer = `update stock set on_hand = on_hand - 1000 where sku = 'sku-0'`
+    const more = `update stock set on_hand = on_hand + 1000 where sku = 'sku-0'`
     expect(await foundWith('inventory', fewer, more)).toEqual({
       anomalies: {},
       rules: ['stock is never negative, and conserved'],

@@ -81,6 +81,7 @@ export class Child extends EventEmitter<ChildEvents> {
       {
         env: { ...process.env, ...this.program.environment },
         stdio: ['ignore', log.fd, log.fd, 'ipc'],
+        detached: true, // Ctrl-C is for the demo, which then stops its processes in order
       },
     )
     this.#process = child

@@ -1,4 +1,5 @@
 /** The flow with all its processes and its customers, from an empty world until everything is drained. */
+import { setMaxListeners } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -95,6 +96,7 @@ async function runTraffic(
 
   const ending = new AbortController() // ends the others when one fails, and the killer when nothing is left to kill for
   const until = AbortSignal.any([signal, ending.signal])
+  setMaxListeners(0, until) // every request of every shopper listens
   // Its own seed, so that the same orders can be tried with other kills.
   const plan = drawKills(kills, fleet.children.length, createRandom(seed ^ 0x9e3779b9))
   const killing = killAlong(plan, fleet.children, monitor, until, (name) => display.line(`SIGKILL ${name}`))

@@ -1,5 +1,5 @@
 /** `pnpm demo`: the order flow under SIGKILL, and an audit from the outside. */
-import { writeFile } from 'node:fs/promises'
+import { open, writeFile } from 'node:fs/promises'
 import { AuditError } from '@internal/audit'
 import { StackError, startStack } from '@internal/stack'
 import { OutboxError } from '@oncebox/core'
@@ -28,10 +28,13 @@ async function demo(args: readonly string[]): Promise<number> {
     console.log(usage)
     return exitCodes.done
   }
+  if (options.json !== undefined) await requireWritable(options.json)
   const { signal } = interrupted
   const startedAt = performance.now()
   const display = createDisplay()
-  display.line(`seed ${options.seed}: repeat this run with --orders ${options.orders} --seed ${options.seed}`)
+  display.line(
+    `seed ${options.seed}: repeat this run with --orders ${options.orders} --kills ${options.kills} --seed ${options.seed}`,
+  )
   await using stack = await startStack({
     services: ['postgres', 'kafka'],
     signal,
@@ -81,6 +84,15 @@ async function runAndAudit(
   return toResult(report, { seed: options.seed, ...outcome, seconds })
 }
 
+/** Found out before the run, not after it. */
+async function requireWritable(file: string): Promise<void> {
+  try {
+    await (await open(file, 'a')).close()
+  } catch (cause) {
+    throw new UsageError(`--json: ${file} cannot be written: name a file in a folder that exists`, { cause })
+  }
+}
+
 function inSeconds(ms: number): number {
   return Math.round(ms / 100) / 10
 }
@@ -125,6 +137,19 @@ function explain(error: unknown): number {
     console.error(`${error.message}: ${error.remedy}`)
     return exitCodes.unavailable
   }
+  if (isConnectionError(error)) {
+    console.error(`a service does not answer (${error.message}): check that PostgreSQL and Kafka are up`)
+    return exitCodes.unavailable
+  }
   console.error(error instanceof AuditError ? `the topics could not be judged: ${error.message}` : error)
   return exitCodes.unavailable
+}
+
+/** Node's own codes of a socket that could not be opened or broke, e.g. ECONNREFUSED. */
+function isConnectionError(error: unknown): error is NodeJS.ErrnoException {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '57P01', '57P03'].includes(String(error.code))
+  )
 }

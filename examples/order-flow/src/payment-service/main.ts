@@ -5,6 +5,8 @@ import { createReactions } from './reactions.js'
 
 const { databaseUrl, brokers } = readSettings()
 const pool = new pg.Pool({ connectionString: databaseUrl, max: 12 })
+// A connection that breaks while nobody uses it: the pool replaces it, and without a listener the process would end.
+pool.on('error', (error) => console.error(`payment-service: an idle connection broke: ${error.message}`))
 
 await runService('payment-service', [
   { start: () => Promise.resolve(), stop: () => pool.end() },
