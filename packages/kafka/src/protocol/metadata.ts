@@ -7,7 +7,7 @@ export interface MetadataAnswer {
   readonly topics: readonly MetadataTopic[]
 }
 
-export interface MetadataTopic {
+interface MetadataTopic {
   readonly errorCode: number
   readonly name: string
   readonly topicId: string

@@ -4,7 +4,7 @@ const smallestBytes = 16 * 1024
  * Buffers that come back: record batches are the largest allocations of the hot path, and a new one each time costs a
  * page fault per 4 KiB. Sizes are powers of two; what is kept is bounded.
  */
-export class BufferPool {
+class BufferPool {
   readonly #free = new Map<number, Buffer[]>()
   readonly #keptBytesMax: number
   #keptBytes = 0

@@ -2,28 +2,21 @@ import { invariant, nextDelayMs, OutboxError } from '@oncebox/core'
 import type { BrokerConnections } from '../broker-connections.js'
 import type { Cluster } from '../cluster.js'
 import type { Deadline } from '../deadline.js'
-import { KafkaFailure } from '../kafka-failure.js'
-import {
-  authorizationFailed,
-  describeCode,
-  errorCode,
-  fencing,
-  topicNotReady,
-} from '../protocol/error-codes.js'
+import { errorCode } from '../protocol/error-codes.js'
 import { produce, type ProduceAnswer } from '../protocol/produce.js'
 import type { PartitionRecords } from '../records/partition-records.js'
-import type { RecordBatch } from '../records/record-batch.js'
+import {
+  applyResults,
+  placement,
+  startDelivery,
+  topicRefused,
+  type Delivery,
+  type Placement,
+  type ProduceResult,
+  type Refusal,
+} from './delivery.js'
 import { packRequests, type BatchToSend, type PackedRequest } from './pack-requests.js'
 import type { Producer } from './producer.js'
-
-/** Where the records of one partition went. Another producer's records may lie between two batches. */
-export interface Placement {
-  readonly topic: string
-  readonly partition: number
-  readonly baseOffset: bigint
-  readonly lastOffset: bigint
-  readonly count: number
-}
 
 export interface ProduceContext {
   readonly cluster: Cluster
@@ -36,23 +29,10 @@ export interface ProduceContext {
   readonly onSent?: () => void | Promise<void>
 }
 
-/** Thrown when every batch was answered and some topic stays unavailable or refuses a batch: the transaction can be aborted cleanly. */
-export class ProduceRefused extends OutboxError {}
-
 // The broker remembers the last 5 batches of a producer: a sixth in flight could not be told from a duplicate when resent.
 const batchesInFlightMax = 5
 const retry = { minMs: 2, maxMs: 20 }
 const topicRetry = { minMs: 20, maxMs: 250 }
-
-/** One partition's batches on their way: those below `acked` are in the log. */
-interface Delivery {
-  readonly records: PartitionRecords
-  readonly batches: readonly RecordBatch[]
-  readonly sealed: readonly Buffer[]
-  acked: number
-  baseOffset: bigint
-  lastOffset: bigint
-}
 
 /**
  * Sends every batch and returns when each is acknowledged with 0. What the broker refuses without appending (topic not
@@ -92,31 +72,6 @@ function once(action: (() => void | Promise<void>) | undefined): () => void | Pr
     return first?.()
   }
 }
-
-interface Refusal {
-  readonly delivery: Delivery
-  readonly code: number
-  readonly message: string | null
-}
-
-function startDelivery(records: PartitionRecords, producer: Producer): Delivery {
-  const batches = records.takeBatches()
-  let sequence = 0 // EndTxn 5 raises the epoch, and sequences start again with each epoch
-  const sealed = batches.map((batch) => {
-    const bytes = batch.seal(producer.producerId, producer.producerEpoch, sequence)
-    sequence += batch.count
-    return bytes
-  })
-  return { records, batches, sealed, acked: 0, baseOffset: -1n, lastOffset: -1n }
-}
-
-const placement = ({ records, baseOffset, lastOffset }: Delivery): Placement => ({
-  topic: records.topic,
-  partition: records.partition,
-  baseOffset,
-  lastOffset,
-  count: records.count,
-})
 
 /** Sends up to 5 batches of each partition, waits for every answer, and returns the partitions that have to try again. */
 async function sendWave(
@@ -221,12 +176,6 @@ function groupByTopic(
   return Array.from(topics, ([name, partitions]) => ({ name, partitions }))
 }
 
-interface ProduceResult {
-  readonly code: number
-  readonly baseOffset: bigint
-  readonly message: string | null
-}
-
 function collectResults(
   request: PackedRequest<Delivery>,
   answer: ProduceAnswer,
@@ -245,80 +194,6 @@ function collectResults(
     results.set(owner, byIndex)
     byIndex.set(index, { code: found.errorCode, baseOffset: found.baseOffset, message: found.errorMessage })
   }
-}
-
-/** Moves each partition on to its first refused batch; refusals that a retry can cure are returned. */
-function applyResults(results: ReadonlyMap<Delivery, ReadonlyMap<number, ProduceResult>>): Refusal[] {
-  const refusals: Refusal[] = []
-  for (const [delivery, byIndex] of results) {
-    for (
-      let result = byIndex.get(delivery.acked);
-      result !== undefined;
-      result = byIndex.get(delivery.acked)
-    ) {
-      const { code, message } = result
-      if (code !== errorCode.NONE) {
-        if (code !== errorCode.CONCURRENT_TRANSACTIONS && !topicNotReady.has(code))
-          throw refusedForGood({ delivery, code, message })
-        // The batches behind it were refused for their sequence numbers (45), as none of them may overtake it.
-        if (
-          [...byIndex].some(([index, { code: later }]) => index > delivery.acked && later === errorCode.NONE)
-        ) {
-          throw new OutboxError(
-            'KAFKA_PROTOCOL',
-            `${nameOf(delivery)}: a batch was appended behind one that was refused with ${describeCode(code)}`,
-          )
-        }
-        refusals.push({ delivery, code, message })
-        break
-      }
-      if (delivery.acked === 0) delivery.baseOffset = result.baseOffset
-      const count = delivery.batches[delivery.acked]?.count ?? 0
-      delivery.lastOffset = result.baseOffset + BigInt(count) - 1n
-      delivery.acked++
-    }
-  }
-  return refusals
-}
-
-const nameOf = ({ records }: Delivery): string => `${records.topic}-${records.partition}`
-
-const detailsOf = ({ delivery, code }: Refusal) => ({
-  topic: delivery.records.topic,
-  partition: delivery.records.partition,
-  code,
-})
-
-function topicRefused(refusal: Refusal): ProduceRefused {
-  const reason = `${describeCode(refusal.code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
-  return new ProduceRefused('KAFKA_TOPIC_UNAVAILABLE', `${nameOf(refusal.delivery)}: ${reason}`, {
-    details: detailsOf(refusal),
-  })
-}
-
-// Which codes leave the producer usable: the broker looked at the batch and refused its content before any state changed.
-const contentRefused: ReadonlySet<number> = new Set([
-  errorCode.MESSAGE_TOO_LARGE,
-  errorCode.RECORD_LIST_TOO_LARGE,
-  errorCode.INVALID_RECORD,
-  errorCode.INVALID_TIMESTAMP,
-])
-const tooLarge: ReadonlySet<number> = new Set([errorCode.MESSAGE_TOO_LARGE, errorCode.RECORD_LIST_TOO_LARGE])
-
-function refusedForGood(refusal: Refusal): OutboxError {
-  const { code } = refusal
-  const message = `${nameOf(refusal.delivery)}: ${describeCode(code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
-  const details = detailsOf(refusal)
-  if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
-  if (authorizationFailed.has(code))
-    return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
-  if (!contentRefused.has(code))
-    return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
-  return new ProduceRefused(
-    tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_TRANSACTION_NOT_COMMITTED',
-    message,
-    { details },
-  )
 }
 
 async function refreshLayout(topic: string, { cluster, deadline }: ProduceContext): Promise<void> {

@@ -5,8 +5,9 @@ import { Deadline } from '../deadline.js'
 import { KafkaFailure, toKafkaFailure } from '../kafka-failure.js'
 import { within } from '../options.js'
 import type { PartitionRecords } from '../records/partition-records.js'
-import { produceRecords, ProduceRefused, type Placement } from './produce-records.js'
+import { ProduceRefused, type Placement } from './delivery.js'
 import type { Producer } from './producer.js'
+import { produceRecords } from './produce-records.js'
 import type { Receipt, SessionState, Transaction, TransactionSession } from './transaction-session.js'
 
 export interface SessionParts {

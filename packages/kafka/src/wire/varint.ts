@@ -22,7 +22,7 @@ export function writeUnsignedVarint(target: Uint8Array, offset: number, value: n
 }
 
 /** Zigzag of a 32-bit integer, as an unsigned one: 0, -1, 1, -2 become 0, 1, 2, 3. */
-export const zigzag = (value: number): number => ((value << 1) ^ (value >> 31)) >>> 0
+const zigzag = (value: number): number => ((value << 1) ^ (value >> 31)) >>> 0
 
 /** Bytes that the zigzag form of a 32-bit integer takes. */
 export const varintSize = (value: number): number => unsignedVarintSize(zigzag(value))

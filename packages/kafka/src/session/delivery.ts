@@ -1,0 +1,141 @@
+import { OutboxError } from '@oncebox/core'
+import { KafkaFailure } from '../kafka-failure.js'
+import {
+  authorizationFailed,
+  describeCode,
+  errorCode,
+  fencing,
+  topicNotReady,
+} from '../protocol/error-codes.js'
+import type { PartitionRecords } from '../records/partition-records.js'
+import type { RecordBatch } from '../records/record-batch.js'
+import type { Producer } from './producer.js'
+
+/** One partition's batches on their way: those below `acked` are in the log. */
+export interface Delivery {
+  readonly records: PartitionRecords
+  readonly batches: readonly RecordBatch[]
+  readonly sealed: readonly Buffer[]
+  acked: number
+  baseOffset: bigint
+  lastOffset: bigint
+}
+
+/** Where the records of one partition went. Another producer's records may lie between two batches. */
+export interface Placement {
+  readonly topic: string
+  readonly partition: number
+  readonly baseOffset: bigint
+  readonly lastOffset: bigint
+  readonly count: number
+}
+
+/** A batch that the broker refused, or that could not be sent. */
+export interface Refusal {
+  readonly delivery: Delivery
+  readonly code: number
+  readonly message: string | null
+}
+
+export function startDelivery(records: PartitionRecords, producer: Producer): Delivery {
+  const batches = records.takeBatches()
+  let sequence = 0 // EndTxn 5 raises the epoch, and sequences start again with each epoch
+  const sealed = batches.map((batch) => {
+    const bytes = batch.seal(producer.producerId, producer.producerEpoch, sequence)
+    sequence += batch.count
+    return bytes
+  })
+  return { records, batches, sealed, acked: 0, baseOffset: -1n, lastOffset: -1n }
+}
+
+export const placement = ({ records, baseOffset, lastOffset }: Delivery): Placement => ({
+  topic: records.topic,
+  partition: records.partition,
+  baseOffset,
+  lastOffset,
+  count: records.count,
+})
+
+/** The broker's answer to one batch. */
+export interface ProduceResult {
+  readonly code: number
+  readonly baseOffset: bigint
+  readonly message: string | null
+}
+
+/** Moves each partition on to its first refused batch; refusals that a retry can cure are returned. */
+export function applyResults(results: ReadonlyMap<Delivery, ReadonlyMap<number, ProduceResult>>): Refusal[] {
+  const refusals: Refusal[] = []
+  for (const [delivery, byIndex] of results) {
+    for (
+      let result = byIndex.get(delivery.acked);
+      result !== undefined;
+      result = byIndex.get(delivery.acked)
+    ) {
+      const { code, message } = result
+      if (code !== errorCode.NONE) {
+        if (code !== errorCode.CONCURRENT_TRANSACTIONS && !topicNotReady.has(code))
+          throw refusedForGood({ delivery, code, message })
+        // The batches behind it were refused for their sequence numbers (45), as none of them may overtake it.
+        if (
+          [...byIndex].some(([index, { code: later }]) => index > delivery.acked && later === errorCode.NONE)
+        ) {
+          throw new OutboxError(
+            'KAFKA_PROTOCOL',
+            `${nameOf(delivery)}: a batch was appended behind one that was refused with ${describeCode(code)}`,
+          )
+        }
+        refusals.push({ delivery, code, message })
+        break
+      }
+      if (delivery.acked === 0) delivery.baseOffset = result.baseOffset
+      const count = delivery.batches[delivery.acked]?.count ?? 0
+      delivery.lastOffset = result.baseOffset + BigInt(count) - 1n
+      delivery.acked++
+    }
+  }
+  return refusals
+}
+
+const nameOf = ({ records }: Delivery): string => `${records.topic}-${records.partition}`
+
+const detailsOf = ({ delivery, code }: Refusal) => ({
+  topic: delivery.records.topic,
+  partition: delivery.records.partition,
+  code,
+})
+
+export function topicRefused(refusal: Refusal): ProduceRefused {
+  const reason = `${describeCode(refusal.code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
+  return new ProduceRefused('KAFKA_TOPIC_UNAVAILABLE', `${nameOf(refusal.delivery)}: ${reason}`, {
+    details: detailsOf(refusal),
+  })
+}
+
+// Which codes leave the producer usable: the broker looked at the batch and refused its content before any state changed.
+const contentRefused: ReadonlySet<number> = new Set([
+  errorCode.MESSAGE_TOO_LARGE,
+  errorCode.RECORD_LIST_TOO_LARGE,
+  errorCode.INVALID_RECORD,
+  errorCode.INVALID_TIMESTAMP,
+])
+const tooLarge: ReadonlySet<number> = new Set([errorCode.MESSAGE_TOO_LARGE, errorCode.RECORD_LIST_TOO_LARGE])
+
+function refusedForGood(refusal: Refusal): OutboxError {
+  const { code } = refusal
+  const message = `${nameOf(refusal.delivery)}: ${describeCode(code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
+  const details = detailsOf(refusal)
+  if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
+  if (authorizationFailed.has(code))
+    return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
+  if (!contentRefused.has(code))
+    return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
+  return new ProduceRefused(
+    tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_TRANSACTION_NOT_COMMITTED',
+    message,
+    { details },
+  )
+}
+
+/** Thrown when every batch was answered and some topic stays unavailable or refuses a batch: the transaction can be aborted cleanly. */
+export class ProduceRefused extends OutboxError {}
