@@ -11,7 +11,9 @@ if (plan.length > 0) installFaultHandler(strike)
 function strike(point: FaultPoint): void | Promise<void> {
   const hit = (hits.get(point) ?? 0) + 1
   hits.set(point, hit)
-  const fault = plan.find((candidate) => candidate.point === point && (candidate.hit === 0 || candidate.hit === hit))
+  const fault = plan.find(
+    (candidate) => candidate.point === point && (candidate.hit === 0 || candidate.hit === hit),
+  )
   if (fault !== undefined) return act(point, fault.action)
 }
 

@@ -3,7 +3,9 @@ import { readFaultPlan } from './fault-plan.js'
 
 describe('ONCEBOX_FAULT', () => {
   test('is a list of points, hits and actions', () => {
-    expect(readFaultPlan('consumer.commit.sent@3:kill, relay.endtxn.sent:stop,relay.produce.acked@*:delay=50')).toEqual([
+    expect(
+      readFaultPlan('consumer.commit.sent@3:kill, relay.endtxn.sent:stop,relay.produce.acked@*:delay=50'),
+    ).toEqual([
       { point: 'consumer.commit.sent', hit: 3, action: { kind: 'kill' } },
       { point: 'relay.endtxn.sent', hit: 1, action: { kind: 'stop' } },
       { point: 'relay.produce.acked', hit: 0, action: { kind: 'delay', ms: 50 } },

@@ -28,12 +28,13 @@ export function readFaultPlan(text: string): readonly Fault[] {
 
 function readFault(entry: string): Fault {
   const match = /^([a-z.-]+)(?:@(\d+|\*))?:([a-z]+)(?:=(\d+))?$/.exec(entry)
-  const [, point, hit = '1', kind, ms] = match ?? []
-  if (point === undefined || !isFaultPoint(point)) throw new Error(`ONCEBOX_FAULT: no fault point in ${entry}`)
+  const [, point, hit = '1', kind = '', ms] = match ?? []
+  if (point === undefined || !isFaultPoint(point))
+    throw new Error(`ONCEBOX_FAULT: no fault point in ${entry}`)
   return { point, hit: hit === '*' ? 0 : Number(hit), action: readAction(entry, kind, ms) }
 }
 
-function readAction(entry: string, kind: string | undefined, ms: string | undefined): FaultAction {
+function readAction(entry: string, kind: string, ms: string | undefined): FaultAction {
   switch (kind) {
     case 'kill':
     case 'stop':

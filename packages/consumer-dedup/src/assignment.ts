@@ -46,7 +46,13 @@ export class Assignment<Tx> {
   readonly #tasks = new Set<Promise<void>>()
   #generation = new AbortController()
 
-  constructor(options: ResolvedConsumerOptions<Tx>, runner: EventRunner<Tx>, positioning: Positioning, report: Reporter, hooks: AssignmentHooks) {
+  constructor(
+    options: ResolvedConsumerOptions<Tx>,
+    runner: EventRunner<Tx>,
+    positioning: Positioning,
+    report: Reporter,
+    hooks: AssignmentHooks,
+  ) {
     this.#options = options
     this.#runner = runner
     this.#positioning = positioning
@@ -64,15 +70,22 @@ export class Assignment<Tx> {
     this.abort(revoked())
     this.#generation = new AbortController()
     fetches.pause(partitions)
-    this.#start(this.#position(partitions, fetches, this.#generation.signal).then((done) => {
-      if (!done) return
-      this.#report.assigned(partitions)
-      this.#hooks.onPositioned()
-    }))
+    this.#start(
+      this.#position(partitions, fetches, this.#generation.signal).then((done) => {
+        if (!done) return
+        this.#report.assigned(partitions)
+        this.#hooks.onPositioned()
+      }),
+    )
   }
 
   /** Handles a batch of an owned, positioned partition; anything else is left for a later fetch. */
-  async handle(at: TopicPartition, batch: FetchedBatch, controls: BatchControls, fetches: FetchControls): Promise<void> {
+  async handle(
+    at: TopicPartition,
+    batch: FetchedBatch,
+    controls: BatchControls,
+    fetches: FetchControls,
+  ): Promise<void> {
     const partition = this.#partitions.get(nameOf(at))
     if (partition === undefined) return
     this.#inHand.add(partition)
@@ -100,8 +113,9 @@ export class Assignment<Tx> {
 
   /** Reads all positions of a topic again: it has another id now. */
   reread(topic: string, fetches: FetchControls): void {
-    for (const partition of [...this.#partitions.values()]) {
-      if (partition.key.topic === topic) this.#doubt(partition, undefined, new Error(`${topic} was created again`), fetches)
+    for (const partition of this.#partitions.values()) {
+      if (partition.key.topic === topic)
+        this.#doubt(partition, undefined, new Error(`${topic} was created again`), fetches)
     }
   }
 
@@ -123,7 +137,12 @@ export class Assignment<Tx> {
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks)
   }
 
-  #doubt(partition: Partition<Tx>, refused: bigint | undefined, error: unknown, fetches: FetchControls): void {
+  #doubt(
+    partition: Partition<Tx>,
+    refused: bigint | undefined,
+    error: unknown,
+    fetches: FetchControls,
+  ): void {
     const { topic, partition: number } = partition.key
     const name = nameOf(partition.key)
     if (this.#partitions.get(name) !== partition) return
@@ -143,23 +162,48 @@ export class Assignment<Tx> {
   }
 
   /** Whether the partitions were positioned; false when the assignment is not current any more. */
-  async #position(partitions: readonly TopicPartition[], fetches: FetchControls, signal: AbortSignal): Promise<boolean> {
+  async #position(
+    partitions: readonly TopicPartition[],
+    fetches: FetchControls,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const results = await Promise.all(
       [...new Set(partitions.map(({ topic }) => topic))].map((topic) =>
-        this.#positionTopic(topic, partitions.filter((one) => one.topic === topic), fetches, signal),
+        this.#positionTopic(
+          topic,
+          partitions.filter((one) => one.topic === topic),
+          fetches,
+          signal,
+        ),
       ),
     )
     return results.every(Boolean)
   }
 
-  async #positionTopic(topic: string, partitions: readonly TopicPartition[], fetches: FetchControls, signal: AbortSignal): Promise<boolean> {
-    for (let failures = 0; !signal.aborted; ) {
+  async #positionTopic(
+    topic: string,
+    partitions: readonly TopicPartition[],
+    fetches: FetchControls,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    for (let failures = 0; !signal.aborted;) {
       try {
-        const starts = await readStarts(this.#positioning, topic, partitions.map(({ partition }) => partition), signal)
+        const starts = await readStarts(
+          this.#positioning,
+          topic,
+          partitions.map(({ partition }) => partition),
+          signal,
+        )
         if (signal.aborted) return false
         for (const start of starts) {
           const name = nameOf(start.key)
-          this.#partitions.set(name, new Partition(this.#options, this.#runner, this.#positioning.positions, { ...start, refused: this.#doubts.get(name)?.refused }))
+          this.#partitions.set(
+            name,
+            new Partition(this.#options, this.#runner, this.#positioning.positions, {
+              ...start,
+              refused: this.#doubts.get(name)?.refused,
+            }),
+          )
           fetches.seek({ ...start.key, offset: start.position.next })
         }
         fetches.resume(partitions)
@@ -185,4 +229,5 @@ export class Assignment<Tx> {
 }
 
 /** Why a handler's signal is aborted when its partition goes to somebody else. */
-export const revoked = (): OutboxError => new OutboxError('CONSUMER_REVOKED', 'the partition was taken away or its position is in doubt')
+export const revoked = (): OutboxError =>
+  new OutboxError('CONSUMER_REVOKED', 'the partition was taken away or its position is in doubt')

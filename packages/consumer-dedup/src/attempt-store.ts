@@ -32,18 +32,42 @@ export class AttemptStore {
   }
 
   async read({ topicId, partition }: PartitionKey): Promise<KnownAttempts> {
-    const { rows } = await this.#connection.query<Attempts & { source: string; id: string }>(readAttempts, [this.#consumer, topicId, partition])
+    const { rows } = await this.#connection.query<Attempts & { source: string; id: string }>(readAttempts, [
+      this.#consumer,
+      topicId,
+      partition,
+    ])
     return new Map(rows.map(({ attempts, kills, ...mark }) => [attemptKey(mark), { attempts, kills }]))
   }
 
   /** Records that the event is about to run alone; counts a kill when the last one to say so never came back. */
   async startAlone(mark: MarkKey, { topicId, partition }: PartitionKey): Promise<Attempts> {
-    return first(await this.#connection.query<Attempts>(startAlone, [this.#consumer, mark.source, mark.id, topicId, partition]))
+    return first(
+      await this.#connection.query<Attempts>(startAlone, [
+        this.#consumer,
+        mark.source,
+        mark.id,
+        topicId,
+        partition,
+      ]),
+    )
   }
 
-  async fail(mark: MarkKey, { topicId, partition }: PartitionKey, { code, reason }: Cause): Promise<Attempts> {
+  async fail(
+    mark: MarkKey,
+    { topicId, partition }: PartitionKey,
+    { code, reason }: Cause,
+  ): Promise<Attempts> {
     return first(
-      await this.#connection.query<Attempts>(failAttempt, [this.#consumer, mark.source, mark.id, topicId, partition, code, reason]),
+      await this.#connection.query<Attempts>(failAttempt, [
+        this.#consumer,
+        mark.source,
+        mark.id,
+        topicId,
+        partition,
+        code,
+        reason,
+      ]),
     )
   }
 

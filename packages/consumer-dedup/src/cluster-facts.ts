@@ -24,10 +24,13 @@ export function clusterFacts(kafka: Kafka, options: KafkaOptions): ClusterFacts 
   })
   const clientConnection = once<KafkaClient>(() => connectKafka(options))
   return {
-    topicId: async (topic) => (await (await clientConnection.open()).describeTopic(topic, { refresh: true })).topicId,
+    topicId: async (topic) =>
+      (await (await clientConnection.open()).describeTopic(topic, { refresh: true })).topicId,
     logRanges: async (topic) => {
       const offsets = await (await adminConnection.open()).fetchTopicOffsets(topic)
-      return new Map(offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]))
+      return new Map(
+        offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]),
+      )
     },
     close: async () => {
       await (await clientConnection.opened())?.close()

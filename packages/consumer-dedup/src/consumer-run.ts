@@ -51,7 +51,13 @@ export class ConsumerRun<Tx> {
       onFailed(error)
       onFatal(error)
     }
-    this.#assignment = new Assignment(options, runner, { positions, attempts, cluster: this.#cluster }, report, { onPositioned, onFatal: fatal })
+    this.#assignment = new Assignment(
+      options,
+      runner,
+      { positions, attempts, cluster: this.#cluster },
+      report,
+      { onPositioned, onFatal: fatal },
+    )
     this.#watch = new TopicWatch(this.#cluster, this.#assignment)
     this.#group = new GroupClient(kafka, options, {
       onAssigned: (partitions, fetches) => {
@@ -82,7 +88,9 @@ export class ConsumerRun<Tx> {
     const left = this.#group.stop()
     left.catch(() => undefined) // awaited below, unless a handler never returns
     if (!(await settlesWithin(left, timeoutMs))) {
-      this.#assignment.abort(new OutboxError('CONSUMER_STOP_TIMEOUT', `the work in hand was not finished in ${timeoutMs} ms`))
+      this.#assignment.abort(
+        new OutboxError('CONSUMER_STOP_TIMEOUT', `the work in hand was not finished in ${timeoutMs} ms`),
+      )
       if (!(await settlesWithin(left, graceMs))) {
         await this.#endBackends()
         await settlesWithin(left, graceMs)
@@ -100,7 +108,14 @@ export class ConsumerRun<Tx> {
   }
 }
 
-function kafkaOf({ brokers, clientId = 'oncebox', ssl, sasl, connectionTimeoutMs, requestTimeoutMs }: KafkaOptions): Kafka {
+function kafkaOf({
+  brokers,
+  clientId = 'oncebox',
+  ssl,
+  sasl,
+  connectionTimeoutMs,
+  requestTimeoutMs,
+}: KafkaOptions): Kafka {
   return new Kafka({
     brokers: [...brokers],
     clientId,

@@ -24,7 +24,10 @@ export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Servic
    * Runs the handlers of dead letters, by event id, one after the other, each in a transaction of its own that also
    * takes the letter off the list. Needs no running consumer.
    */
-  replay(options: { readonly ids: readonly string[]; readonly signal?: AbortSignal }): Promise<readonly ReplayResult[]>
+  replay(options: {
+    readonly ids: readonly string[]
+    readonly signal?: AbortSignal
+  }): Promise<readonly ReplayResult[]>
 }
 
 /**
@@ -38,7 +41,9 @@ export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Servic
  * await consumer.start()
  * @throws OutboxError CONSUMER_OPTIONS_INVALID
  */
-export function createConsumer<Tx, const Topics extends readonly AnyTopic[]>(options: ConsumerOptions<Tx, Topics>): Consumer<Tx, Topics> {
+export function createConsumer<Tx, const Topics extends readonly AnyTopic[]>(
+  options: ConsumerOptions<Tx, Topics>,
+): Consumer<Tx, Topics> {
   return new InboxConsumer<Tx, Topics>(resolveConsumerOptions(options))
 }
 
@@ -76,22 +81,28 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
     type: Type,
     handler: InboxHandler<Tx, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
   ): void {
-    if (this.#state === 'running' || this.#state === 'starting') throw invalid(`${type}: handlers are registered before start()`)
-    if (this.#handlers.has(type)) throw invalid(`${type} has a handler already`)
-    if (![...this.#options.topics.values()].some(({ events }) => Object.hasOwn(events, type))) throw invalid(`no topic of this consumer has events of type ${type}`)
+    if (this.#state === 'running' || this.#state === 'starting')
+      throw invalid('handlers are registered before start()')
+    if (this.#handlers.has(type)) throw invalid(`${JSON.stringify(type)} has a handler already`)
+    if (![...this.#options.topics.values()].some(({ events }) => Object.hasOwn(events, type)))
+      throw invalid(`no topic of this consumer has events of type ${JSON.stringify(type)}`)
     // Kept under its type: the runtime hands it events of this type only, validated by the schema of this type.
-    this.#handlers.set(type, handler as AnyHandler<Tx>)
+    this.#handlers.set(type, handler)
   }
 
   async start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#state === 'running' || this.#state === 'starting') throw invalid(`the consumer is ${this.#state}`)
-    if (this.#handlers.size === 0) throw new OutboxError('CONSUMER_HANDLER_MISSING', `consumer ${this.name} has no handlers`)
+    if (this.#state === 'running' || this.#state === 'starting')
+      throw invalid(`the consumer is ${this.#state}`)
+    if (this.#handlers.size === 0)
+      throw new OutboxError('CONSUMER_HANDLER_MISSING', `consumer ${this.name} has no handlers`)
     signal?.throwIfAborted()
     await this.#stopping
     this.#state = 'starting'
     this.#failure = undefined
     this.#stopping = undefined
-    const run = new ConsumerRun(this.#options, this.#handlers, this.#report, (error) => this.#fail(run, error))
+    const run = new ConsumerRun(this.#options, this.#handlers, this.#report, (error) =>
+      this.#fail(run, error),
+    )
     this.#run = run
     try {
       await run.start(signal)
@@ -112,7 +123,13 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
     await this.stop()
   }
 
-  async replay({ ids, signal = new AbortController().signal }: { readonly ids: readonly string[]; readonly signal?: AbortSignal }): Promise<readonly ReplayResult[]> {
+  async replay({
+    ids,
+    signal = new AbortController().signal,
+  }: {
+    readonly ids: readonly string[]
+    readonly signal?: AbortSignal
+  }): Promise<readonly ReplayResult[]> {
     const results: ReplayResult[] = []
     for (const id of ids) {
       signal.throwIfAborted()

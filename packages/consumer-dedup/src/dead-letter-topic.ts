@@ -33,11 +33,20 @@ export async function emitDeadLetterCopy(
 
 /** The event's headers without the envelope's: the copy is an event of its own, and the outbox refuses a second envelope. */
 function ownHeaders({ record }: DeadLetter): Record<string, string> {
-  return Object.fromEntries(Object.entries(headersAsText(record.headers)).filter(([name]) => !isReservedHeader(name)))
+  return Object.fromEntries(
+    Object.entries(headersAsText(record.headers)).filter(([name]) => !isReservedHeader(name)),
+  )
 }
 
 /** The cause and the origin as text. `kafka_dlt-original-topic` is the name that Kafka consoles know. */
-export function causeHeaders({ consumer, envelope, record, attempts, code, reason }: DeadLetter): Record<string, string> {
+export function causeHeaders({
+  consumer,
+  envelope,
+  record,
+  attempts,
+  code,
+  reason,
+}: DeadLetter): Record<string, string> {
   return {
     'oncebox-dlt-consumer': consumer,
     'oncebox-dlt-code': code,

@@ -47,7 +47,11 @@ function withCauses(error: Error): string {
 }
 
 /** In the transaction that inserts the dedup mark. */
-export async function storeDeadLetter(connection: SqlConnection, mark: MarkKey, letter: DeadLetter): Promise<void> {
+export async function storeDeadLetter(
+  connection: SqlConnection,
+  mark: MarkKey,
+  letter: DeadLetter,
+): Promise<void> {
   const { record, envelope } = letter
   await connection.query(insertDeadLetter, [
     letter.consumer,

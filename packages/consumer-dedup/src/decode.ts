@@ -8,11 +8,18 @@ export type Decoded =
   | { readonly kind: 'invalid'; readonly envelope: Envelope; readonly error: OutboxError }
 
 /** Reads the envelope of a record and validates its payload with the schema of its topic. Never throws. */
-export async function decode(topic: AnyTopic, record: ConsumerRecord, isHandled: (type: string) => boolean): Promise<Decoded> {
+export async function decode(
+  topic: AnyTopic,
+  record: ConsumerRecord,
+  isHandled: (type: string) => boolean,
+): Promise<Decoded> {
   const found = readEnvelope(record.headers)
   const envelope = found === undefined || !isStorable(found) ? undefined : found
   if (envelope === undefined) {
-    const problem = found === undefined ? 'it has no ce_id, ce_type or ce_source' : 'its ce_id, ce_type or ce_source is not 1 to 255 characters without NUL'
+    const problem =
+      found === undefined
+        ? 'it has no ce_id, ce_type or ce_source'
+        : 'its ce_id, ce_type or ce_source is not 1 to 255 characters without NUL'
     return { kind: 'invalid', envelope: madeUpEnvelope(record), error: invalid(record, problem) }
   }
   const schema = Object.hasOwn(topic.events, envelope.type) ? topic.events[envelope.type] : undefined
@@ -20,10 +27,18 @@ export async function decode(topic: AnyTopic, record: ConsumerRecord, isHandled:
   try {
     const result = await schema['~standard'].validate(topic.codec.decode(record.value ?? new Uint8Array()))
     if (result.issues === undefined) return { kind: 'event', envelope, payload: result.value }
-    return { kind: 'invalid', envelope, error: invalid(record, 'its payload does not fit the schema', { issues: result.issues.map(describe) }) }
+    return {
+      kind: 'invalid',
+      envelope,
+      error: invalid(record, 'its payload does not fit the schema', { issues: result.issues.map(describe) }),
+    }
   } catch {
     // The cause is left out on purpose: a JSON error quotes the payload.
-    return { kind: 'invalid', envelope, error: invalid(record, `its payload is not ${topic.codec.contentType}`) }
+    return {
+      kind: 'invalid',
+      envelope,
+      error: invalid(record, `its payload is not ${topic.codec.contentType}`),
+    }
   }
 }
 
@@ -34,14 +49,21 @@ interface Issue {
 
 /** Path and message of a validation issue, without the value. */
 function describe(issue: Issue): { readonly path: string; readonly message: string } {
-  const path = (issue.path ?? []).map((segment) => String(typeof segment === 'object' ? segment.key : segment)).join('.')
+  const path = (issue.path ?? [])
+    .map((segment) => String(typeof segment === 'object' ? segment.key : segment))
+    .join('.')
   return { path, message: issue.message }
 }
 
 /** A record without a usable envelope is known by its place: re-publishing it makes another event. */
 function madeUpEnvelope({ topicId, partition, offset, headers }: ConsumerRecord): Envelope {
   const type = readEnvelope(headers)?.type
-  return { id: `${topicId}/${partition}/${offset}`, source: 'kafka', type: type !== undefined && fits(type) ? type : '', time: '' }
+  return {
+    id: `${topicId}/${partition}/${offset}`,
+    source: 'kafka',
+    type: type !== undefined && fits(type) ? type : '',
+    time: '',
+  }
 }
 
 // NUL cannot be stored, and index rows have a limit: without this check such a record would stop its partition.
@@ -49,6 +71,15 @@ const isStorable = ({ id, source, type }: Envelope): boolean => fits(id) && fits
 const fits = (value: string): boolean => value.length > 0 && value.length <= 255 && !value.includes('\u0000')
 
 const invalid = (record: ConsumerRecord, problem: string, details: object = {}): OutboxError =>
-  new OutboxError('CONSUMER_EVENT_INVALID', `${record.topic}-${record.partition} at ${record.offset} is not an event of its topic: ${problem}`, {
-    details: { topic: record.topic, partition: record.partition, offset: String(record.offset), ...details },
-  })
+  new OutboxError(
+    'CONSUMER_EVENT_INVALID',
+    `${record.topic}-${record.partition} at ${record.offset} is not an event of its topic: ${problem}`,
+    {
+      details: {
+        topic: record.topic,
+        partition: record.partition,
+        offset: String(record.offset),
+        ...details,
+      },
+    },
+  )

@@ -26,7 +26,10 @@ export interface Effect<Tx> {
  * Runs `work` once per event: its dedup mark is the first statement of the same transaction, and the insert decides.
  * Never throws: an unknown outcome is a failure of the database, and the next run of the event finds out.
  */
-export async function runEffect<Tx>(options: Pick<ResolvedConsumerOptions<Tx>, 'db' | 'name' | 'isolation'>, effect: Effect<Tx>): Promise<EffectOutcome> {
+export async function runEffect<Tx>(
+  options: Pick<ResolvedConsumerOptions<Tx>, 'db' | 'name' | 'isolation'>,
+  effect: Effect<Tx>,
+): Promise<EffectOutcome> {
   const { db, name, isolation } = options
   let duplicate = false
   let failure: FailureKind | undefined
@@ -62,7 +65,11 @@ export async function runEffect<Tx>(options: Pick<ResolvedConsumerOptions<Tx>, '
   return { kind: 'handled' }
 }
 
-async function insertsMark<Tx>(connection: SqlConnection, consumer: string, { mark, token, onBackend }: Effect<Tx>): Promise<boolean> {
+async function insertsMark<Tx>(
+  connection: SqlConnection,
+  consumer: string,
+  { mark, token, onBackend }: Effect<Tx>,
+): Promise<boolean> {
   const { rows } = await connection.query<{ alive: number; inserted: number; backend: number }>(insertMark, [
     token,
     consumer,
@@ -72,9 +79,13 @@ async function insertsMark<Tx>(connection: SqlConnection, consumer: string, { ma
   ])
   const row = rows[0]
   if (row === undefined || row.alive === 0) {
-    throw new OutboxError('CONSUMER_POSITION_LOST', 'the database server crashed, failed over or was replaced since the position was read', {
-      details: { consumer },
-    })
+    throw new OutboxError(
+      'CONSUMER_POSITION_LOST',
+      'the database server crashed, failed over or was replaced since the position was read',
+      {
+        details: { consumer },
+      },
+    )
   }
   onBackend?.(row.backend)
   return row.inserted === 1
@@ -90,6 +101,10 @@ async function answers(connection: SqlConnection): Promise<boolean> {
     await connection.query('select 1')
     return true
   } catch (error) {
-    return sqlState(error) === '25P02' || OutboxError.is(error, 'OUTBOX_TRANSACTION_FAILED') || OutboxError.is(error, 'OUTBOX_NOT_IN_TRANSACTION')
+    return (
+      sqlState(error) === '25P02' ||
+      OutboxError.is(error, 'OUTBOX_TRANSACTION_FAILED') ||
+      OutboxError.is(error, 'OUTBOX_NOT_IN_TRANSACTION')
+    )
   }
 }

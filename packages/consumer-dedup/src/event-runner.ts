@@ -39,7 +39,12 @@ export class EventRunner<Tx> {
   readonly #attempts: AttemptStore
   readonly #report: Reporter
 
-  constructor(options: ResolvedConsumerOptions<Tx>, handlers: ReadonlyMap<string, AnyHandler<Tx>>, attempts: AttemptStore, report: Reporter) {
+  constructor(
+    options: ResolvedConsumerOptions<Tx>,
+    handlers: ReadonlyMap<string, AnyHandler<Tx>>,
+    attempts: AttemptStore,
+    report: Reporter,
+  ) {
     this.#options = options
     this.#handlers = handlers
     this.#attempts = attempts
@@ -71,26 +76,30 @@ export class EventRunner<Tx> {
     const { record, envelope, mark } = subject
     let known = context.known.get(attemptKey(mark)) ?? { attempts: 0, kills: 0 }
     let alone = false
-    for (let reruns = 0; ; ) {
+    for (let reruns = 0; ;) {
       context.signal.throwIfAborted()
       if (context.alone && !alone) {
         known = await this.#startAlone(subject, context)
         alone = true
-        if (known.kills >= this.#options.killsMax) return await this.#giveUp(subject, context, known, killed(subject, known))
+        if (known.kills >= this.#options.killsMax)
+          return await this.#giveUp(subject, context, known, killed(subject, known))
       }
       const attempt = known.attempts + 1
       const outcome = await this.#attempt(subject, context, payload, attempt)
       if (outcome.kind !== 'failed') {
         context.known.delete(attemptKey(mark))
         const what = { ...envelope, attempt }
-        return outcome.kind === 'handled' ? this.#report.handled(record, what) : this.#report.duplicate(record, what)
+        return outcome.kind === 'handled'
+          ? this.#report.handled(record, what)
+          : this.#report.duplicate(record, what)
       }
       if (outcome.failure === 'database') throw unavailable(outcome.error)
       if (context.signal.aborted) {
         if (alone) await this.#attempts.leaveAlone(mark)
         throw context.signal.reason
       }
-      if (outcome.failure === 'permanent') return await this.#giveUp(subject, context, { ...known, attempts: attempt }, outcome.error)
+      if (outcome.failure === 'permanent')
+        return await this.#giveUp(subject, context, { ...known, attempts: attempt }, outcome.error)
       if (outcome.failure === 'again' && reruns < rerunsMax) {
         reruns += 1
         await delay(nextDelayMs(rerunBackoff, reruns))
@@ -98,13 +107,19 @@ export class EventRunner<Tx> {
       }
       known = await this.#fail(subject, context, outcome.error)
       alone = false
-      if (known.attempts >= this.#options.attemptsMax) return await this.#giveUp(subject, context, known, outcome.error)
+      if (known.attempts >= this.#options.attemptsMax)
+        return await this.#giveUp(subject, context, known, outcome.error)
       this.#report.retrying(record, { ...envelope, attempt }, outcome.error)
       await delay(nextDelayMs(this.#options.backoff, known.attempts), context.signal).catch(() => undefined)
     }
   }
 
-  #attempt({ record, envelope, mark }: Subject, context: EventContext, payload: unknown, attempt: number): Promise<EffectOutcome> {
+  #attempt(
+    { record, envelope, mark }: Subject,
+    context: EventContext,
+    payload: unknown,
+    attempt: number,
+  ): Promise<EffectOutcome> {
     const handler = this.#handlers.get(envelope.type)
     const event: ConsumedEvent = { ...envelope, payload, metadata: { ...metadataOf(record), attempt } }
     return runEffect(this.#options, {
@@ -121,7 +136,9 @@ export class EventRunner<Tx> {
 
   /** Attempts end with the event, in its transaction; an event that never failed has none. */
   #endOf(mark: MarkKey, context: EventContext): ((connection: SqlConnection) => Promise<void>) | undefined {
-    return context.alone || context.known.has(attemptKey(mark)) ? (connection) => this.#attempts.end(connection, mark) : undefined
+    return context.alone || context.known.has(attemptKey(mark))
+      ? (connection) => this.#attempts.end(connection, mark)
+      : undefined
   }
 
   async #startAlone({ record, mark }: Subject, context: EventContext): Promise<Attempts> {
@@ -143,27 +160,33 @@ export class EventRunner<Tx> {
     const { deadLetterTopic, outbox, name } = this.#options
     let letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
     let isCopied = deadLetterTopic !== undefined && outbox !== undefined
-    for (let reruns = 0; ; ) {
+    for (let reruns = 0; ;) {
       const outcome = await runEffect(this.#options, {
         mark,
         token: context.token,
         onBackend: context.onBackend,
         work: async (_tx, connection) => {
           await storeDeadLetter(connection, mark, letter)
-          if (isCopied && deadLetterTopic !== undefined && outbox !== undefined) await emitDeadLetterCopy(connection, outbox, deadLetterTopic, letter)
+          if (isCopied && deadLetterTopic !== undefined && outbox !== undefined)
+            await emitDeadLetterCopy(connection, outbox, deadLetterTopic, letter)
         },
         finish: this.#endOf(mark, context),
       })
       if (outcome.kind !== 'failed') {
         context.known.delete(attemptKey(mark))
         const what = { ...envelope, attempt: known.attempts }
-        return outcome.kind === 'handled' ? this.#report.deadLettered(record, what, error) : this.#report.duplicate(record, what)
+        return outcome.kind === 'handled'
+          ? this.#report.deadLettered(record, what, error)
+          : this.#report.duplicate(record, what)
       }
       if (outcome.failure === 'attempt' && isCopied) {
         // The outbox refuses this copy for good (a tombstone without a key, say). The copy is information for others;
         // the letter is kept, and says so, rather than hold the partition for ever.
         isCopied = false
-        letter = { ...letter, reason: `${letter.reason} (no copy on ${deadLetterTopic}: ${causeOf(outcome.error).reason})` }
+        letter = {
+          ...letter,
+          reason: `${letter.reason} (no copy on ${deadLetterTopic}: ${causeOf(outcome.error).reason})`,
+        }
         continue
       }
       // Never skipped: what cannot even be stored as a dead letter holds its partition, and says why.
@@ -187,14 +210,28 @@ export function metadataOf(record: ConsumerRecord): Omit<ConsumedEvent['metadata
 }
 
 function killed({ record, envelope }: Subject, { kills }: Attempts): OutboxError {
-  return new OutboxError('CONSUMER_HANDLER_KILLED', `${kills} processes ended while they handled event ${envelope.id} alone`, {
-    details: { id: envelope.id, topic: record.topic, partition: record.partition, offset: String(record.offset), kills },
-  })
+  return new OutboxError(
+    'CONSUMER_HANDLER_KILLED',
+    `${kills} processes ended while they handled event ${envelope.id} alone`,
+    {
+      details: {
+        id: envelope.id,
+        topic: record.topic,
+        partition: record.partition,
+        offset: String(record.offset),
+        kills,
+      },
+    },
+  )
 }
 
 function unavailable(cause: unknown): OutboxError {
   if (OutboxError.is(cause, 'CONSUMER_POSITION_LOST')) return cause
-  return new OutboxError('CONSUMER_DATABASE_UNAVAILABLE', 'the database did not answer, or nobody knows what it has committed', { cause })
+  return new OutboxError(
+    'CONSUMER_DATABASE_UNAVAILABLE',
+    'the database did not answer, or nobody knows what it has committed',
+    { cause },
+  )
 }
 
 async function orUnavailable<Result>(statement: Promise<Result>): Promise<Result> {

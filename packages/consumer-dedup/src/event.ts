@@ -8,7 +8,10 @@ export type EventTypeOf<Topics extends readonly AnyTopic[]> = Topics[number] ext
   : never
 
 /** The payload of an event type, after validation by the schema of its topic. */
-export type ConsumedPayload<Topics extends readonly AnyTopic[], Type extends string> = Topics[number] extends infer Subscribed
+export type ConsumedPayload<
+  Topics extends readonly AnyTopic[],
+  Type extends string,
+> = Topics[number] extends infer Subscribed
   ? Subscribed extends { readonly events: infer Events extends EventSchemas }
     ? Type extends keyof Events
       ? PayloadOf<Events, Type>
@@ -53,7 +56,7 @@ export interface InboxContext<Tx> {
 }
 
 /** Returns when its statements were awaited. Throw to roll back and try again; throw PermanentError to give up at once. */
-export type InboxHandler<Tx, Event> = (event: Event, context: InboxContext<Tx>) => Promise<void>
+export type InboxHandler<Tx, Event> = (event: Event, context: InboxContext<Tx>) => PromiseLike<unknown>
 
 /** A handler as the runtime keeps it; `on` of the consumer is what checks types. */
 export type AnyHandler<Tx> = InboxHandler<Tx, ConsumedEvent<never, never>>

@@ -11,7 +11,9 @@ describe('a failure', () => {
   })
 
   test('of the handler is an attempt, also when another service refused its connection', () => {
-    expect(classifyHandlerError(Object.assign(new Error('no payment service'), { code: 'ECONNREFUSED' }))).toBe('attempt')
+    expect(
+      classifyHandlerError(Object.assign(new Error('no payment service'), { code: 'ECONNREFUSED' })),
+    ).toBe('attempt')
     expect(classifyHandlerError(sqlError('23505'))).toBe('attempt')
   })
 

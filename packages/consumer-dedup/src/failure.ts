@@ -19,13 +19,18 @@ const deadlockDetected = '40P01'
 const databaseStates = /^(08|57P0|53|25006|25P03|58)/
 
 // The handler swallowed the error of a statement, or ended the transaction itself.
-const handlerCodes = ['OUTBOX_COMMIT_ROLLED_BACK', 'OUTBOX_TRANSACTION_FAILED', 'OUTBOX_TRANSACTION_ENDED'] as const
+const handlerCodes = [
+  'OUTBOX_COMMIT_ROLLED_BACK',
+  'OUTBOX_TRANSACTION_FAILED',
+  'OUTBOX_TRANSACTION_ENDED',
+] as const
 
 /** The SQLSTATE of an error or of one of its causes. */
 export function sqlState(error: unknown): string | undefined {
   let current: unknown = error
   for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
-    if ('code' in current && typeof current.code === 'string' && sqlStatePattern.test(current.code)) return current.code
+    if ('code' in current && typeof current.code === 'string' && sqlStatePattern.test(current.code))
+      return current.code
     current = 'cause' in current ? current.cause : undefined
   }
   return undefined
@@ -33,7 +38,8 @@ export function sqlState(error: unknown): string | undefined {
 
 /** An error of the handler, on a connection that still answers. */
 export function classifyHandlerError(error: unknown): FailureKind {
-  if (OutboxError.is(error, 'CONSUMER_PERMANENT') || OutboxError.is(error, 'CONSUMER_EVENT_INVALID')) return 'permanent'
+  if (OutboxError.is(error, 'CONSUMER_PERMANENT') || OutboxError.is(error, 'CONSUMER_EVENT_INVALID'))
+    return 'permanent'
   return isRunAgain(error) ? 'again' : 'attempt'
 }
 

@@ -9,7 +9,12 @@ import type { BatchControls, FetchedBatch } from './partition.js'
 export interface GroupEvents {
   /** Called before anything of the new assignment can be fetched. */
   readonly onAssigned: (partitions: readonly TopicPartition[], fetches: FetchControls) => void
-  readonly onBatch: (at: TopicPartition, batch: FetchedBatch, controls: BatchControls, fetches: FetchControls) => Promise<void>
+  readonly onBatch: (
+    at: TopicPartition,
+    batch: FetchedBatch,
+    controls: BatchControls,
+    fetches: FetchControls,
+  ) => Promise<void>
   /** Records from `first` to `last` were passed over: markers and aborted transactions. */
   readonly onPassedOver: (at: TopicPartition, first: bigint, last: bigint, fetches: FetchControls) => void
   /** The membership is lost, or a rebalance has waited for handlers long enough. */
@@ -21,12 +26,23 @@ export interface GroupEvents {
 
 type GroupOptions = Pick<
   ResolvedConsumerOptions<unknown>,
-  'group' | 'topics' | 'concurrency' | 'sessionTimeoutMs' | 'heartbeatIntervalMs' | 'rebalanceTimeoutMs' | 'fetch'
+  | 'group'
+  | 'topics'
+  | 'concurrency'
+  | 'sessionTimeoutMs'
+  | 'heartbeatIntervalMs'
+  | 'rebalanceTimeoutMs'
+  | 'fetch'
 >
 
 const restartBackoff = { minMs: 200, maxMs: 10_000 }
 const metadataMaxAgeMs = 60_000
-const rebalancing = new Set(['REBALANCE_IN_PROGRESS', 'NOT_COORDINATOR_FOR_GROUP', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
+const rebalancing = new Set([
+  'REBALANCE_IN_PROGRESS',
+  'NOT_COORDINATOR_FOR_GROUP',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+])
 const lost = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
 
 /**
@@ -64,7 +80,7 @@ export class GroupClient {
 
   async #supervise(): Promise<void> {
     const { signal } = this.#stop
-    for (let failures = 0; !signal.aborted; ) {
+    for (let failures = 0; !signal.aborted;) {
       const startedAt = performance.now()
       try {
         await this.#member(signal)
@@ -82,7 +98,8 @@ export class GroupClient {
 
   /** One client, from connect to its crash or the stop. */
   async #member(signal: AbortSignal): Promise<void> {
-    const { group, topics, sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs, fetch, concurrency } = this.#options
+    const { group, topics, sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs, fetch, concurrency } =
+      this.#options
     const consumer = this.#kafka.consumer({
       groupId: group,
       sessionTimeout: sessionTimeoutMs,
@@ -126,7 +143,9 @@ export class GroupClient {
       clearTimeout(this.#rebalanceTimer)
       this.#rebalanceTimer = undefined
       this.#events.onAssigned(
-        Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition }))),
+        Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+          partitions.map((partition) => ({ topic, partition })),
+        ),
         fetches,
       )
     })
@@ -148,16 +167,27 @@ export class GroupClient {
       if (lost.has(type)) this.#events.onRevoked()
       this.#rebalance()
     }
-    const heartbeats = new Heartbeats(this.#options.heartbeatIntervalMs, () => payload.heartbeat(), onMembershipError)
+    const heartbeats = new Heartbeats(
+      this.#options.heartbeatIntervalMs,
+      () => payload.heartbeat(),
+      onMembershipError,
+    )
     const controls: BatchControls = {
-      isStopping: () => this.#stop.signal.aborted || this.#isRebalancing || !payload.isRunning() || payload.isStale(),
+      isStopping: () =>
+        this.#stop.signal.aborted || this.#isRebalancing || !payload.isRunning() || payload.isStale(),
       resolve: (offset) => payload.resolveOffset(offset),
       commit: async (next) => {
         const partitions = [{ partition: batch.partition, offset: String(next) }]
-        await payload.commitOffsetsIfNecessary({ topics: [{ topic: batch.topic, partitions }] }).catch(onMembershipError)
+        await payload
+          .commitOffsetsIfNecessary({ topics: [{ topic: batch.topic, partitions }] })
+          .catch(onMembershipError)
       },
     }
-    const fetched = { fetchedOffset: fetchedOffsetOf(batch), lastOffset: BigInt(batch.lastOffset()), messages: batch.messages }
+    const fetched = {
+      fetchedOffset: fetchedOffsetOf(batch),
+      lastOffset: BigInt(batch.lastOffset()),
+      messages: batch.messages,
+    }
     try {
       await this.#events.onBatch(batch, fetched, controls, fetches)
     } finally {
@@ -195,18 +225,24 @@ function fetchedOffsetOf(batch: object): bigint {
 }
 
 const typeOf = (error: unknown): string | undefined =>
-  typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string' ? error.type : undefined
+  typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string'
+    ? error.type
+    : undefined
 
 /** Errors that only a person can cure: a wrong password, a missing ACL. */
 function fatalError(error: unknown): OutboxError | undefined {
   let current = error
   for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
     const type = typeOf(current)
-    if (type?.endsWith('_AUTHORIZATION_FAILED') === true || ('name' in current && current.name === 'KafkaJSSASLAuthenticationError')) {
+    if (
+      type?.endsWith('_AUTHORIZATION_FAILED') === true ||
+      ('name' in current && current.name === 'KafkaJSSASLAuthenticationError')
+    ) {
       const message = error instanceof Error ? error.message : String(error)
       return new OutboxError('KAFKA_AUTHORIZATION_FAILED', message, { cause: error })
     }
-    current = 'cause' in current ? current.cause : 'originalError' in current ? current.originalError : undefined
+    current =
+      'cause' in current ? current.cause : 'originalError' in current ? current.originalError : undefined
   }
   return undefined
 }

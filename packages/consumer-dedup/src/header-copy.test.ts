@@ -2,7 +2,12 @@ import { expect, test } from 'vitest'
 import { copyHeaders, readHeaderCopies } from './header-copy.js'
 
 test('headers survive the copy byte for byte, readable where they are text', () => {
-  const bytes = [Buffer.from('plain'), Buffer.from([0xff, 0xfe]), Buffer.from('a\u0000b'), Buffer.from('\uFEFFbom')]
+  const bytes = [
+    Buffer.from('plain'),
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from('a\u0000b'),
+    Buffer.from('\uFEFFbom'),
+  ]
   const copies = copyHeaders({ text: bytes[0], several: bytes, absent: undefined })
 
   expect(copies['text']).toEqual(['plain'])

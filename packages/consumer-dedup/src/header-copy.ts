@@ -20,7 +20,9 @@ export function readHeaderCopies(copies: Readonly<Record<string, readonly Header
   return Object.fromEntries(
     Object.entries(copies).map(([name, values]) => [
       name,
-      values.map((value) => (typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value.base64, 'base64'))),
+      values.map((value) =>
+        typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value.base64, 'base64'),
+      ),
     ]),
   )
 }

@@ -1,6 +1,13 @@
 export { createConsumer, type Consumer } from './consumer.js'
 export type { DeadLetterOutbox } from './dead-letter-topic.js'
-export type { ConsumedEvent, ConsumedPayload, EventMetadata, EventTypeOf, InboxContext, InboxHandler } from './event.js'
+export type {
+  ConsumedEvent,
+  ConsumedPayload,
+  EventMetadata,
+  EventTypeOf,
+  InboxContext,
+  InboxHandler,
+} from './event.js'
 export { inboxMigrations, migrateInbox } from './migrate.js'
 export type { ConsumerOptions, RetryOptions } from './options.js'
 export type { ReplayResult } from './replay.js'

@@ -15,7 +15,9 @@ describe('the key of a dedup mark', () => {
 
   test('falls back to the emitter’s time, then to the epoch', () => {
     const id = '4f6b6f6e-0b1c-4d7e-8f90-a1b2c3d4e5f6'
-    expect(markKeyOf({ id, source, time: '2026-02-03T04:05:06.007Z' }).eventAt.toISOString()).toBe('2026-02-03T04:05:06.007Z')
+    expect(markKeyOf({ id, source, time: '2026-02-03T04:05:06.007Z' }).eventAt.toISOString()).toBe(
+      '2026-02-03T04:05:06.007Z',
+    )
     expect(markKeyOf({ id, source, time: 'yesterday' }).eventAt.getTime()).toBe(0)
     expect(markKeyOf({ id, source, time: '-002026-01-01T00:00:00Z' }).eventAt.getTime()).toBe(0)
   })

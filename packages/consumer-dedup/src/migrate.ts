@@ -14,4 +14,5 @@ export const inboxMigrations: MigrationSet = Object.freeze({
  * processes as you like.
  * @throws OutboxError OUTBOX_SERVER_UNSUPPORTED, OUTBOX_SCHEMA_NEWER, OUTBOX_MIGRATION_FAILED
  */
-export const migrateInbox = <Tx>(db: Database<Tx>): Promise<MigrationReport> => runMigrations(db, inboxMigrations)
+export const migrateInbox = <Tx>(db: Database<Tx>): Promise<MigrationReport> =>
+  runMigrations(db, inboxMigrations)

@@ -1,4 +1,10 @@
-import { OutboxError, type AnyTopic, type Backoff, type Database, type TransactionOptions } from '@oncebox/core'
+import {
+  OutboxError,
+  type AnyTopic,
+  type Backoff,
+  type Database,
+  type TransactionOptions,
+} from '@oncebox/core'
 import type { KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './dead-letter-topic.js'
 
@@ -67,12 +73,18 @@ export interface ResolvedConsumerOptions<Tx> {
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
-  readonly fetch: { readonly bytesMax: number; readonly partitionBytesMax: number; readonly waitMsMax: number }
+  readonly fetch: {
+    readonly bytesMax: number
+    readonly partitionBytesMax: number
+    readonly waitMsMax: number
+  }
   readonly position: { readonly eventsMax: number; readonly intervalMs: number }
 }
 
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */
-export function resolveConsumerOptions<Tx>(options: ConsumerOptions<Tx, readonly AnyTopic[]>): ResolvedConsumerOptions<Tx> {
+export function resolveConsumerOptions<Tx>(
+  options: ConsumerOptions<Tx, readonly AnyTopic[]>,
+): ResolvedConsumerOptions<Tx> {
   const { retry = {}, fetch = {}, position = {} } = options
   const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
   const sessionTimeoutMs = within('sessionTimeoutMs', options.sessionTimeoutMs, 30_000, 1_000, 3_600_000)
@@ -93,11 +105,23 @@ export function resolveConsumerOptions<Tx>(options: ConsumerOptions<Tx, readonly
     concurrency: within('concurrency', options.concurrency, 4, 1, 256),
     isolation: options.isolation,
     sessionTimeoutMs,
-    heartbeatIntervalMs: within('heartbeatIntervalMs', options.heartbeatIntervalMs, Math.min(3_000, Math.floor(sessionTimeoutMs / 3)), 50, sessionTimeoutMs / 2),
+    heartbeatIntervalMs: within(
+      'heartbeatIntervalMs',
+      options.heartbeatIntervalMs,
+      Math.min(3_000, Math.floor(sessionTimeoutMs / 3)),
+      50,
+      sessionTimeoutMs / 2,
+    ),
     rebalanceTimeoutMs: within('rebalanceTimeoutMs', options.rebalanceTimeoutMs, 60_000, 1_000, 3_600_000),
     fetch: {
       bytesMax: within('fetch.bytesMax', fetch.bytesMax, 10_485_760, 1_024, 1_073_741_824),
-      partitionBytesMax: within('fetch.partitionBytesMax', fetch.partitionBytesMax, 1_048_576, 1_024, 1_073_741_824),
+      partitionBytesMax: within(
+        'fetch.partitionBytesMax',
+        fetch.partitionBytesMax,
+        1_048_576,
+        1_024,
+        1_073_741_824,
+      ),
       waitMsMax: within('fetch.waitMsMax', fetch.waitMsMax, 250, 10, 10_000),
     },
     position: {
@@ -109,8 +133,12 @@ export function resolveConsumerOptions<Tx>(options: ConsumerOptions<Tx, readonly
   return Object.freeze(resolved)
 }
 
-function check<Tx>(resolved: ResolvedConsumerOptions<Tx>, options: ConsumerOptions<Tx, readonly AnyTopic[]>): void {
-  if (options.mode !== 'inbox') throw invalid(`mode is ${JSON.stringify(options.mode)}: the one there is today is 'inbox'`)
+function check<Tx>(
+  resolved: ResolvedConsumerOptions<Tx>,
+  options: ConsumerOptions<Tx, readonly AnyTopic[]>,
+): void {
+  if (options.mode !== 'inbox')
+    throw invalid(`mode is ${JSON.stringify(options.mode)}: the one there is today is 'inbox'`)
   if (resolved.topics.size === 0) throw invalid('topics is empty')
   if (resolved.topics.size !== options.topics.length) throw invalid('topics names a topic twice')
   if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
@@ -122,14 +150,22 @@ function check<Tx>(resolved: ResolvedConsumerOptions<Tx>, options: ConsumerOptio
   }
 }
 
-function within(name: string, value: number | undefined, byDefault: number, min: number, max: number): number {
+function within(
+  name: string,
+  value: number | undefined,
+  byDefault: number,
+  min: number,
+  max: number,
+): number {
   const number = value ?? byDefault
-  if (!Number.isInteger(number) || number < min || number > max) throw invalid(`${name} is ${number}: a whole number from ${min} to ${max}`)
+  if (!Number.isInteger(number) || number < min || number > max)
+    throw invalid(`${name} is ${number}: a whole number from ${min} to ${max}`)
   return number
 }
 
 function named(option: string, value: string): string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > 255) throw invalid(`${option} is 1 to 255 characters`)
+  if (typeof value !== 'string' || value.length === 0 || value.length > 255)
+    throw invalid(`${option} is 1 to 255 characters`)
   return value
 }
 

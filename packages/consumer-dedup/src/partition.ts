@@ -58,7 +58,12 @@ export class Partition<Tx> {
   /** Batches and the writes of a passed-over stretch take turns. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(options: Pick<ResolvedConsumerOptions<Tx>, 'position'>, runner: EventRunner<Tx>, positions: PositionStore, start: PartitionStart) {
+  constructor(
+    options: Pick<ResolvedConsumerOptions<Tx>, 'position'>,
+    runner: EventRunner<Tx>,
+    positions: PositionStore,
+    start: PartitionStart,
+  ) {
     this.key = start.key
     this.signal = this.#controller.signal
     this.#options = options
@@ -109,7 +114,8 @@ export class Partition<Tx> {
   }
 
   async #handle(batch: FetchedBatch, controls: BatchControls): Promise<void> {
-    if (batch.fetchedOffset !== this.#next && !this.#isBehindGap(batch)) throw positionLost(this.key, this.#next)
+    if (batch.fetchedOffset !== this.#next && !this.#isBehindGap(batch))
+      throw positionLost(this.key, this.#next)
     this.signal.throwIfAborted()
     const end = batch.lastOffset + 1n
     await this.#begin(end)
@@ -139,7 +145,11 @@ export class Partition<Tx> {
   }
 
   /** Whether all were handled; false when it was asked to stop. */
-  async #handleAll(messages: readonly KafkaMessage[], end: bigint, controls: BatchControls): Promise<boolean> {
+  async #handleAll(
+    messages: readonly KafkaMessage[],
+    end: bigint,
+    controls: BatchControls,
+  ): Promise<boolean> {
     const { eventsMax, intervalMs } = this.#options.position
     let events = 0
     let since = performance.now()

@@ -40,17 +40,31 @@ export class PositionStore {
       if (token !== undefined) return token
       await this.#connection.query(makeLife)
     }
-    throw new OutboxError('CONSUMER_DATABASE_UNAVAILABLE', 'the life token of the inbox does not stay: the server restarts again and again')
+    throw new OutboxError(
+      'CONSUMER_DATABASE_UNAVAILABLE',
+      'the life token of the inbox does not stay: the server restarts again and again',
+    )
   }
 
   async read(topicId: string): Promise<ReadonlyMap<number, StoredPosition>> {
-    const { rows } = await this.#connection.query<{ partition: number; next: string; in_hand: string }>(readPositions, [this.#consumer, topicId])
-    return new Map(rows.map((row) => [row.partition, { next: BigInt(row.next), inHand: BigInt(row.in_hand) }]))
+    const { rows } = await this.#connection.query<{ partition: number; next: string; in_hand: string }>(
+      readPositions,
+      [this.#consumer, topicId],
+    )
+    return new Map(
+      rows.map((row) => [row.partition, { next: BigInt(row.next), inHand: BigInt(row.in_hand) }]),
+    )
   }
 
   /** Writes first positions; those that exist stay as they are. */
   async insert(topic: string, topicId: string, firsts: ReadonlyMap<number, bigint>): Promise<void> {
-    await this.#connection.query(insertPositions, [this.#consumer, topicId, topic, [...firsts.keys()], [...firsts.values()].map(String)])
+    await this.#connection.query(insertPositions, [
+      this.#consumer,
+      topicId,
+      topic,
+      [...firsts.keys()],
+      [...firsts.values()].map(String),
+    ])
   }
 
   /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
@@ -67,7 +81,12 @@ export class PositionStore {
   }
 
   /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
-  async move(key: PartitionKey, token: string, expected: bigint, { next, inHand }: StoredPosition): Promise<void> {
+  async move(
+    key: PartitionKey,
+    token: string,
+    expected: bigint,
+    { next, inHand }: StoredPosition,
+  ): Promise<void> {
     const { rowCount } = await this.#connection.query(movePosition, [
       this.#consumer,
       key.topicId,
@@ -82,7 +101,10 @@ export class PositionStore {
 }
 
 /** The position in memory is not the database's any more. */
-export function positionLost({ topic, partition }: Pick<PartitionKey, 'topic' | 'partition'>, expected: bigint): OutboxError {
+export function positionLost(
+  { topic, partition }: Pick<PartitionKey, 'topic' | 'partition'>,
+  expected: bigint,
+): OutboxError {
   return new OutboxError(
     'CONSUMER_POSITION_LOST',
     `${topic}-${partition}: the database no longer has the position ${expected}: another member moved it, or the server crashed or was restored`,

@@ -50,7 +50,11 @@ async function storedOrFirst(
   // A consumer that knows the topic reads a new partition from 0, or it would skip what came before it noticed. One
   // that sees the topic for the first time begins with what is still there.
   const isNewConsumer = stored.size === 0
-  await positions.insert(topic, topicId, new Map(missing.map(([partition, { low }]) => [partition, isNewConsumer ? low : 0n])))
+  await positions.insert(
+    topic,
+    topicId,
+    new Map(missing.map(([partition, { low }]) => [partition, isNewConsumer ? low : 0n])),
+  )
   return await positions.read(topicId)
 }
 
@@ -58,7 +62,12 @@ async function storedOrFirst(
 const rangeTries = 20
 const rangeTryMs = 500
 
-async function assertInRange(cluster: ClusterFacts, key: PartitionKey, next: bigint, signal: AbortSignal): Promise<void> {
+async function assertInRange(
+  cluster: ClusterFacts,
+  key: PartitionKey,
+  next: bigint,
+  signal: AbortSignal,
+): Promise<void> {
   for (let turn = 1; ; turn += 1) {
     const range = (await cluster.logRanges(key.topic)).get(key.partition)
     if (range !== undefined && range.low <= next && next <= range.high) return
@@ -68,9 +77,23 @@ async function assertInRange(cluster: ClusterFacts, key: PartitionKey, next: big
   }
 }
 
-function outOfRange({ topic, topicId, partition }: PartitionKey, next: bigint, range: LogRange | undefined): OutboxError {
+function outOfRange(
+  { topic, topicId, partition }: PartitionKey,
+  next: bigint,
+  range: LogRange | undefined,
+): OutboxError {
   const log = range === undefined ? 'is not there' : `holds ${range.low} to ${range.high}`
-  return new OutboxError('CONSUMER_POSITION_OUT_OF_RANGE', `${topic}-${partition}: the position is ${next}, but the log ${log}`, {
-    details: { topic, topicId, partition, position: String(next), ...(range === undefined ? {} : { low: String(range.low), high: String(range.high) }) },
-  })
+  return new OutboxError(
+    'CONSUMER_POSITION_OUT_OF_RANGE',
+    `${topic}-${partition}: the position is ${next}, but the log ${log}`,
+    {
+      details: {
+        topic,
+        topicId,
+        partition,
+        position: String(next),
+        ...(range === undefined ? {} : { low: String(range.low), high: String(range.high) }),
+      },
+    },
+  )
 }

@@ -1,6 +1,6 @@
-import type { HeaderBag } from '@oncebox/core'
+import { headerText, type HeaderBag } from '@oncebox/core'
 import type { KafkaMessage } from 'kafkajs'
-import { text } from './text.js'
+import { storable } from './text.js'
 
 /** One Kafka record in hand, with the id of the topic it came from. */
 export interface ConsumerRecord {
@@ -14,7 +14,10 @@ export interface ConsumerRecord {
   readonly headers: HeaderBag
 }
 
-export function recordOf(place: Pick<ConsumerRecord, 'topic' | 'topicId' | 'partition'>, message: KafkaMessage): ConsumerRecord {
+export function recordOf(
+  place: Pick<ConsumerRecord, 'topic' | 'topicId' | 'partition'>,
+  message: KafkaMessage,
+): ConsumerRecord {
   return {
     ...place,
     offset: BigInt(message.offset),
@@ -28,10 +31,9 @@ export function recordOf(place: Pick<ConsumerRecord, 'topic' | 'topicId' | 'part
 /** Headers as text; of a repeated header the last value. */
 export function headersAsText(headers: HeaderBag): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) => {
-      const last: unknown = Array.isArray(value) ? value.at(-1) : value
-      if (last === undefined) return []
-      return [[name, last instanceof Uint8Array ? text(last) : String(last)]]
+    Object.keys(headers).flatMap((name) => {
+      const value = headerText(headers, name)
+      return value === undefined ? [] : [[storable(name), storable(value)]]
     }),
   )
 }
@@ -39,5 +41,7 @@ export function headersAsText(headers: HeaderBag): Record<string, string> {
 // Producers may send what no date can hold; a record is not refused for it.
 function timestampOf(milliseconds: string): Date {
   const date = new Date(Number(milliseconds))
-  return Number.isNaN(date.getTime()) || date.getTime() < 0 || date.getUTCFullYear() > 9999 ? new Date(0) : date
+  return Number.isNaN(date.getTime()) || date.getTime() < 0 || date.getUTCFullYear() > 9999
+    ? new Date(0)
+    : date
 }

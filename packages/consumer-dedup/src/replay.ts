@@ -54,7 +54,11 @@ export async function replayDeadLetter<Tx>(
   }
 }
 
-async function lock(connection: SqlConnection, consumer: string, id: string): Promise<DeadLetterRow | undefined> {
+async function lock(
+  connection: SqlConnection,
+  consumer: string,
+  id: string,
+): Promise<DeadLetterRow | undefined> {
   return (await connection.query<DeadLetterRow>(lockDeadLetter, [consumer, id])).rows[0]
 }
 
@@ -67,7 +71,10 @@ async function runHandler<Tx>(
 ): Promise<void> {
   const topic = options.topics.get(row.topic)
   if (topic === undefined) {
-    throw new OutboxError('CONSUMER_OPTIONS_INVALID', `the dead letter is of topic ${row.topic}, which this consumer does not name`)
+    throw new OutboxError(
+      'CONSUMER_OPTIONS_INVALID',
+      `the dead letter is of topic ${row.topic}, which this consumer does not name`,
+    )
   }
   const record: ConsumerRecord = {
     topic: row.topic,
@@ -85,7 +92,11 @@ async function runHandler<Tx>(
   if (decoded.kind === 'skipped' || handler === undefined) {
     throw new OutboxError('CONSUMER_HANDLER_MISSING', `no handler for ${decoded.envelope.type}`)
   }
-  const event: ConsumedEvent = { ...decoded.envelope, payload: decoded.payload, metadata: { ...metadataOf(record), attempt: row.attempts + 1 } }
+  const event: ConsumedEvent = {
+    ...decoded.envelope,
+    payload: decoded.payload,
+    metadata: { ...metadataOf(record), attempt: row.attempts + 1 },
+  }
   // The registry is keyed by type, and `on` has tied the type to the handler's event.
   await handler(event as ConsumedEvent<never, never>, { tx, signal })
 }

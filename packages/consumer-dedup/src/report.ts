@@ -35,17 +35,20 @@ export class Reporter {
 
   handled(record: ConsumerRecord, subject: Subject): void {
     this.#counts.handled += 1
-    if (channels.consumerHandled.hasSubscribers) channels.consumerHandled.publish(this.#fields(record, subject))
+    if (channels.consumerHandled.hasSubscribers)
+      channels.consumerHandled.publish(this.#fields(record, subject))
   }
 
   duplicate(record: ConsumerRecord, subject: Subject): void {
     this.#counts.duplicates += 1
-    if (channels.consumerDuplicate.hasSubscribers) channels.consumerDuplicate.publish(this.#fields(record, subject))
+    if (channels.consumerDuplicate.hasSubscribers)
+      channels.consumerDuplicate.publish(this.#fields(record, subject))
   }
 
   skipped(record: ConsumerRecord, subject: Subject): void {
     this.#counts.skipped += 1
-    if (channels.consumerSkipped.hasSubscribers) channels.consumerSkipped.publish(this.#fields(record, subject))
+    if (channels.consumerSkipped.hasSubscribers)
+      channels.consumerSkipped.publish(this.#fields(record, subject))
   }
 
   retrying(record: ConsumerRecord, subject: Subject, error: unknown): void {

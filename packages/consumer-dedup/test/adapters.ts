@@ -19,14 +19,24 @@ export const pgDriver: Driver<PgTransaction> = {
     return { db: fromPg(pool), close: () => pool.end() }
   },
   async insertEffect(tx, { id, key, value }, consumer) {
-    await tx.query('insert into effects (id, key, value, consumer) values ($1, $2, $3, $4)', [id, key, value, consumer ?? null])
+    await tx.query('insert into effects (id, key, value, consumer) values ($1, $2, $3, $4)', [
+      id,
+      key,
+      value,
+      consumer ?? null,
+    ])
   },
 }
 
 export const knexDriver: Driver<Knex.Transaction> = {
   name: 'knex',
   open(connection) {
-    const knex = knexFactory({ client: 'pg', connection, pool: { min: 0, max: 8 }, log: { warn: () => undefined } })
+    const knex = knexFactory({
+      client: 'pg',
+      connection,
+      pool: { min: 0, max: 8 },
+      log: { warn: () => undefined },
+    })
     return { db: fromKnex(knex), close: () => knex.destroy() }
   },
   async insertEffect(tx, { id, key, value }, consumer) {

@@ -22,7 +22,9 @@ async function prepare(url: string): Promise<void> {
   try {
     await migrateOutbox(fromPg(pool))
     await migrateInbox(fromPg(pool))
-    await pool.query(`create table effects (number bigint generated always as identity, id text not null, key text, value integer not null, consumer text)`)
+    await pool.query(
+      `create table effects (number bigint generated always as identity, id text not null, key text, value integer not null, consumer text)`,
+    )
   } finally {
     await pool.end()
   }
@@ -30,7 +32,10 @@ async function prepare(url: string): Promise<void> {
 
 /** A database with the schemas of inbox and outbox and the table of effects. */
 export const createInboxDatabase = (serverUrl?: string): Promise<TestDatabase> =>
-  createDatabase({ template: { name: `inbox-${digest}`, prepare }, ...(serverUrl === undefined ? {} : { serverUrl }) })
+  createDatabase({
+    template: { name: `inbox-${digest}`, prepare },
+    ...(serverUrl === undefined ? {} : { serverUrl }),
+  })
 
 /** A topic of orders under a name of its own. */
 export function defineOrders(name: string) {
@@ -43,7 +48,10 @@ export function defineOrders(name: string) {
   })
 }
 
-export const charges = defineTopic('charges', { key: ({ orderId }) => orderId, events: { 'charge.made': z.object({ orderId: z.string() }) } })
+export const charges = defineTopic('charges', {
+  key: ({ orderId }) => orderId,
+  events: { 'charge.made': z.object({ orderId: z.string() }) },
+})
 export const billing = createOutbox({ source: 'billing', topics: [charges] })
 
 export async function createOrders(partitions = 1): Promise<ReturnType<typeof defineOrders>> {
@@ -62,11 +70,19 @@ export interface Sent {
 
 /** Events with ids of their own, values from 0, over `keys` keys in turn. */
 export function events(count: number, { keys = 5, from = 0 } = {}): Sent[] {
-  return Array.from({ length: count }, (_, index) => ({ id: uuid7(), key: `key-${(from + index) % keys}`, value: from + index }))
+  return Array.from({ length: count }, (_, index) => ({
+    id: uuid7(),
+    key: `key-${(from + index) % keys}`,
+    value: from + index,
+  }))
 }
 
 /** Publishes events with the envelope that a relay gives them. */
-export async function publish(topic: Pick<AnyTopic, 'name'>, sent: readonly Sent[], to: readonly string[] = brokers()): Promise<void> {
+export async function publish(
+  topic: Pick<AnyTopic, 'name'>,
+  sent: readonly Sent[],
+  to: readonly string[] = brokers(),
+): Promise<void> {
   await withProducer(to, (producer) =>
     producer.send({
       topic: topic.name,
@@ -87,7 +103,10 @@ export async function publish(topic: Pick<AnyTopic, 'name'>, sent: readonly Sent
   )
 }
 
-export async function withProducer<Result>(to: readonly string[], work: (producer: Producer) => Promise<Result>): Promise<Result> {
+export async function withProducer<Result>(
+  to: readonly string[],
+  work: (producer: Producer) => Promise<Result>,
+): Promise<Result> {
   const producer = new Kafka({ brokers: [...to], clientId: 'test', logLevel: logLevel.NOTHING }).producer()
   await producer.connect()
   try {
@@ -110,10 +129,16 @@ export async function effects(pool: Pick<pg.Pool, 'query'>): Promise<EffectRow[]
 }
 
 /** Ids that are missing, and ids that are there more than once. */
-export function compare(sent: readonly Pick<Sent, 'id'>[], found: readonly Pick<EffectRow, 'id'>[]): { lost: number; doubled: number } {
+export function compare(
+  sent: readonly Pick<Sent, 'id'>[],
+  found: readonly Pick<EffectRow, 'id'>[],
+): { lost: number; doubled: number } {
   const counts = new Map<string, number>()
   for (const { id } of found) counts.set(id, (counts.get(id) ?? 0) + 1)
-  return { lost: sent.filter(({ id }) => !counts.has(id)).length, doubled: [...counts.values()].filter((count) => count > 1).length }
+  return {
+    lost: sent.filter(({ id }) => !counts.has(id)).length,
+    doubled: [...counts.values()].filter((count) => count > 1).length,
+  }
 }
 
 /** Whether the values of each key rise. */
@@ -136,7 +161,12 @@ interface Happening {
 
 /** The last trouble of each consumer: the cause of a wait that was in vain. */
 const troubles = new Map<string, unknown>()
-for (const channel of [channels.consumerRepositioning, channels.consumerRestarting, channels.consumerRetrying, channels.consumerFailed]) {
+for (const channel of [
+  channels.consumerRepositioning,
+  channels.consumerRestarting,
+  channels.consumerRetrying,
+  channels.consumerFailed,
+]) {
   channel.subscribe((message) => {
     const { consumer, error } = message as Happening // what report.ts publishes
     troubles.set(consumer, error)
@@ -147,14 +177,22 @@ for (const channel of [channels.consumerRepositioning, channels.consumerRestarti
 export function happens(
   name: keyof Channels,
   consumer: string,
-  { count = 1, where = () => true, timeoutMs = 30_000 }: { count?: number; where?: (what: Happening) => boolean; timeoutMs?: number } = {},
+  {
+    count = 1,
+    where = () => true,
+    timeoutMs = 30_000,
+  }: { count?: number; where?: (what: Happening) => boolean; timeoutMs?: number } = {},
 ): Promise<Happening> {
   const channel = channels[name]
   return new Promise((resolve, reject) => {
     let seen = 0
     const timer = setTimeout(() => {
       channel.unsubscribe(listener)
-      reject(new Error(`${name} of ${consumer}: ${seen} of ${count} in ${timeoutMs} ms`, { cause: troubles.get(consumer) }))
+      reject(
+        new Error(`${name} of ${consumer}: ${seen} of ${count} in ${timeoutMs} ms`, {
+          cause: troubles.get(consumer),
+        }),
+      )
     }, timeoutMs)
     const listener = (message: unknown): void => {
       const what = message as Happening // what report.ts publishes

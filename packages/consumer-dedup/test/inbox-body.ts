@@ -6,7 +6,18 @@ import type { TransactionHandle } from '@oncebox/outbox'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Driver } from './adapters.js'
-import { billing, brokers, compare, createInboxDatabase, createOrders, effects, events, happens, publish, withProducer } from './fixture.js'
+import {
+  billing,
+  brokers,
+  compare,
+  createInboxDatabase,
+  createOrders,
+  effects,
+  events,
+  happens,
+  publish,
+  withProducer,
+} from './fixture.js'
 
 type Orders = Awaited<ReturnType<typeof createOrders>>
 
@@ -32,7 +43,10 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       await database?.drop()
     })
 
-    const consumerOf = (orders: Orders, options: { attemptsMax?: number; deadLetterTopic?: string } = {}): Consumer<Tx, readonly [Orders]> => {
+    const consumerOf = (
+      orders: Orders,
+      options: { attemptsMax?: number; deadLetterTopic?: string } = {},
+    ): Consumer<Tx, readonly [Orders]> => {
       const { attemptsMax = 3, deadLetterTopic } = options
       const consumer = createConsumer({
         group: randomName('group'),
@@ -53,7 +67,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
     test('an event that is delivered twice takes effect once', async () => {
       const orders = await createOrders()
       const consumer = consumerOf(orders)
-      consumer.on('order.placed', (event, { tx }) => driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value }))
+      consumer.on('order.placed', (event, { tx }) =>
+        driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value }),
+      )
       const [one, two] = events(2) as [ReturnType<typeof events>[0], ReturnType<typeof events>[0]]
       const done = happens('consumerHandled', consumer.name, { count: 2 })
 
@@ -68,7 +84,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
     test('the handler sees the event as it was published, with its place in Kafka', async () => {
       const orders = await createOrders()
       const consumer = consumerOf(orders)
-      const seen = new Promise<object>((resolve) => consumer.on('order.placed', async (event) => resolve(event)))
+      const seen = new Promise<object>((resolve) =>
+        consumer.on('order.placed', async (event) => resolve(event)),
+      )
       const [sent] = events(1)
 
       await consumer.start()
@@ -79,7 +97,14 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
         type: 'order.placed',
         source: 'orders',
         payload: { orderId: sent?.key, value: sent?.value },
-        metadata: { topic: orders.name, partition: 0, offset: '0', key: sent?.key, attempt: 1, headers: { ce_type: 'order.placed' } },
+        metadata: {
+          topic: orders.name,
+          partition: 0,
+          offset: '0',
+          key: sent?.key,
+          attempt: 1,
+          headers: { ce_type: 'order.placed' },
+        },
       })
     })
 
@@ -88,7 +113,11 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       const consumer = consumerOf(orders)
       const attempts: number[] = []
       consumer.on('order.placed', async (event, { tx }) => {
-        await driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value })
+        await driver.insertEffect(tx, {
+          id: event.id,
+          key: event.payload.orderId,
+          value: event.payload.value,
+        })
         attempts.push(event.metadata.attempt)
         if (event.metadata.attempt < 3) throw new Error('not yet')
       })
@@ -101,7 +130,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
 
       expect(attempts).toEqual([1, 2, 3])
       expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
-      expect((await pool.query('select from inbox.attempts where consumer = $1', [consumer.name])).rowCount).toBe(0)
+      expect(
+        (await pool.query('select from inbox.attempts where consumer = $1', [consumer.name])).rowCount,
+      ).toBe(0)
       expect(consumer.counts).toMatchObject({ handled: 1, retries: 2 })
     })
 
@@ -109,7 +140,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       const orders = await createOrders()
       const consumer = consumerOf(orders, { attemptsMax: 2 })
       consumer.on('order.placed', async (event, { tx }) => {
-        await driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: Number.NaN }).catch(() => undefined)
+        await driver
+          .insertEffect(tx, { id: event.id, key: event.payload.orderId, value: Number.NaN })
+          .catch(() => undefined)
       })
       const sent = events(1)
       const done = happens('consumerDeadLettered', consumer.name)
@@ -136,7 +169,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       await publish(orders, sent)
       await done
 
-      const { rows } = await pool.query<{ key: string }>(`select key from outbox.events where topic = 'charges' order by seq`)
+      const { rows } = await pool.query<{ key: string }>(
+        `select key from outbox.events where topic = 'charges' order by seq`,
+      )
       expect(rows.map(({ key }) => key)).toEqual(sent.map(({ key }) => key))
       await pool.query('delete from outbox.events')
     })
@@ -145,7 +180,11 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       const orders = await createOrders()
       const consumer = consumerOf(orders, { deadLetterTopic: 'orders.dead' })
       consumer.on('order.placed', async (event, { tx }) => {
-        await driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value })
+        await driver.insertEffect(tx, {
+          id: event.id,
+          key: event.payload.orderId,
+          value: event.payload.value,
+        })
         if (event.payload.value === 0) throw new PermanentError('no customer')
       })
       const sent = events(2)
@@ -158,16 +197,31 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
 
       expect((await effects(pool)).map(({ id }) => id)).toEqual([sent[1]?.id])
       expect(await deadLetters(consumer.name)).toMatchObject([
-        { event_id: bad?.id, state: 'dead', code: 'CONSUMER_PERMANENT', reason: 'no customer', attempts: 1, topic: orders.name, partition: 0, offset: '0' },
+        {
+          event_id: bad?.id,
+          state: 'dead',
+          code: 'CONSUMER_PERMANENT',
+          reason: 'no customer',
+          attempts: 1,
+          topic: orders.name,
+          partition: 0,
+          offset: '0',
+        },
       ])
-      const copies = await pool.query(`select source, type, key, headers, convert_from(payload, 'UTF8') as payload from outbox.events where topic = 'orders.dead'`)
+      const copies = await pool.query(
+        `select source, type, key, headers, convert_from(payload, 'UTF8') as payload from outbox.events where topic = 'orders.dead'`,
+      )
       expect(copies.rows).toMatchObject([
         {
           source: 'billing',
           type: 'order.placed',
           key: bad?.key,
           payload: JSON.stringify({ orderId: bad?.key, value: 0 }),
-          headers: { 'oncebox-dlt-code': 'CONSUMER_PERMANENT', 'oncebox-dlt-original-id': bad?.id, 'kafka_dlt-original-topic': orders.name },
+          headers: {
+            'oncebox-dlt-code': 'CONSUMER_PERMANENT',
+            'oncebox-dlt-original-id': bad?.id,
+            'kafka_dlt-original-topic': orders.name,
+          },
         },
       ])
       expect(consumer.counts).toMatchObject({ handled: 1, duplicates: 1, deadLetters: 1 })
@@ -179,7 +233,11 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       let broken = true
       consumer.on('order.placed', async (event, { tx }) => {
         if (broken) throw new Error('payment service is down')
-        await driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value })
+        await driver.insertEffect(tx, {
+          id: event.id,
+          key: event.payload.orderId,
+          value: event.payload.value,
+        })
       })
       const sent = events(1)
       const id = sent[0]?.id ?? ''
@@ -188,7 +246,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       await consumer.start()
       await publish(orders, sent)
       await done
-      expect(await deadLetters(consumer.name)).toMatchObject([{ code: 'CONSUMER_HANDLER_FAILED', attempts: 3, reason: 'payment service is down' }])
+      expect(await deadLetters(consumer.name)).toMatchObject([
+        { code: 'CONSUMER_HANDLER_FAILED', attempts: 3, reason: 'payment service is down' },
+      ])
       expect(await consumer.replay({ ids: [id] })).toMatchObject([{ id, outcome: 'failed' }])
       broken = false
 
@@ -203,7 +263,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
     test('what is not an event of the topic becomes a dead letter that quotes no payload, unknown types are skipped', async () => {
       const orders = await createOrders()
       const consumer = consumerOf(orders)
-      consumer.on('order.placed', (event, { tx }) => driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value }))
+      consumer.on('order.placed', (event, { tx }) =>
+        driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value }),
+      )
       const last = events(1)
       const done = happens('consumerHandled', consumer.name)
 
@@ -214,9 +276,21 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
           messages: [
             { value: 'no envelope at all' },
             { value: '{"secret": tru', headers: { ce_id: 'a', ce_type: 'order.placed', ce_source: 's' } },
-            { value: '{"orderId": "secret", "value": "secret"}', headers: { ce_id: 'b', ce_type: 'order.placed', ce_source: 's' } },
+            {
+              value: '{"orderId": "secret", "value": "secret"}',
+              headers: { ce_id: 'b', ce_type: 'order.placed', ce_source: 's' },
+            },
             { value: null, headers: { ce_id: 'c', ce_type: 'order.placed', ce_source: 's' } },
-            { value: 'x', key: Buffer.from([0, 0, 0, 0]), headers: { ce_id: 'nul\u0000', ce_type: 'order.placed', ce_source: 's', other: Buffer.from([0, 255]) } },
+            {
+              value: 'x',
+              key: Buffer.from([0, 0, 0, 0]),
+              headers: {
+                ce_id: 'nul\u0000',
+                ce_type: 'order.placed',
+                ce_source: 's',
+                other: Buffer.from([0, 255]),
+              },
+            },
             { value: '{}', headers: { ce_id: 'd', ce_type: 'order.shipped', ce_source: 's' } },
           ],
         }),
@@ -225,7 +299,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       await done
 
       const letters = await deadLetters(consumer.name)
-      expect(letters.map(({ code }) => code)).toEqual(Array.from({ length: 5 }, () => 'CONSUMER_EVENT_INVALID'))
+      expect(letters.map(({ code }) => code)).toEqual(
+        Array.from({ length: 5 }, () => 'CONSUMER_EVENT_INVALID'),
+      )
       expect(letters[2].reason).toContain('value')
       expect(letters.map(({ reason, stack }) => `${reason}${stack}`).join()).not.toContain('secret')
       expect(letters[4].key).toEqual(Buffer.from([0, 0, 0, 0]))
@@ -235,7 +311,9 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
     test('stops twice, starts again, and goes on where it was', async () => {
       const orders = await createOrders()
       const consumer = consumerOf(orders)
-      consumer.on('order.placed', (event, { tx }) => driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value }))
+      consumer.on('order.placed', (event, { tx }) =>
+        driver.insertEffect(tx, { id: event.id, key: event.payload.orderId, value: event.payload.value }),
+      )
       const sent = events(20)
       await publish(orders, sent.slice(0, 10))
       const first = happens('consumerHandled', consumer.name, { count: 10 })

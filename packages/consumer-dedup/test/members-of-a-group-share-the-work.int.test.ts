@@ -1,0 +1,160 @@
+import { randomName, type TestDatabase } from '@internal/stack'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import {
+  compare,
+  createInboxDatabase,
+  createOrders,
+  effects,
+  events,
+  happens,
+  inOrder,
+  publish,
+} from './fixture.js'
+import { effectConsumer, openPool, type OrdersConsumer } from './positions.js'
+
+let database: TestDatabase
+let pool: pg.Pool
+const running: OrdersConsumer[] = []
+const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
+  const consumer = effectConsumer(...given)
+  running.push(consumer)
+  return consumer
+}
+
+beforeAll(async () => {
+  database = await createInboxDatabase()
+  pool = openPool(database.url, 16)
+})
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
+  await pool.query('truncate effects')
+})
+afterAll(async () => {
+  await pool.end()
+  await database.drop()
+})
+
+test(
+  'members come and go, each effect happens once and the order of each key is kept',
+  { timeout: 120_000 },
+  async () => {
+    const orders = await createOrders(6)
+    const [name, group] = [randomName('billing'), randomName('group')]
+    const sent = events(600, { keys: 40 })
+    const slow = () => sleep(5)
+    const first = consume(orders, pool, { name, group, handle: slow })
+    await first.start()
+    await publish(orders, sent.slice(0, 300))
+    const second = consume(orders, pool, { name, group, handle: slow })
+    await second.start()
+    await publish(orders, sent.slice(300))
+    await happens('consumerHandled', name, { count: 50 })
+    await first.stop()
+    await expect
+      .poll(() => effects(pool).then((found) => found.length), { timeout: 60_000, interval: 50 })
+      .toBe(600)
+    await second.stop()
+
+    const found = await effects(pool)
+    expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
+    expect(inOrder(found)).toBe(true)
+    expect(first.counts.handled).toBeGreaterThan(0)
+    expect(second.counts.handled).toBeGreaterThan(0)
+  },
+)
+
+test('a handler that takes longer than the session keeps its membership', { timeout: 60_000 }, async () => {
+  const orders = await createOrders()
+  // 6 s is the shortest session that a broker allows by default.
+  const consumer = consume(orders, pool, {
+    sessionTimeoutMs: 6_000,
+    heartbeatIntervalMs: 500,
+    handle: () => sleep(8_000),
+  })
+  const assignments = happens('consumerAssigned', consumer.name, { count: 2, timeoutMs: 12_000 }).then(
+    () => 'again',
+    () => 'once',
+  )
+  await consumer.start()
+  const handled = happens('consumerHandled', consumer.name)
+  await publish(orders, events(1))
+  await handled
+
+  expect(await assignments).toBe('once')
+  expect(consumer.counts).toMatchObject({ handled: 1, duplicates: 0, retries: 0 })
+})
+
+test('stop() finishes the event in hand and begins no other', async () => {
+  const orders = await createOrders()
+  let begun: (value: unknown) => void = () => undefined
+  const first = new Promise((resolve) => (begun = resolve))
+  const consumer = consume(orders, pool, {
+    handle: async () => {
+      begun(undefined)
+      await sleep(300)
+    },
+  })
+  await consumer.start()
+  await publish(orders, events(5))
+  await first
+  await consumer.stop()
+
+  expect(await effects(pool)).toHaveLength(1)
+  expect(consumer.counts.handled).toBe(1)
+})
+
+test('a handler that is asked to give up when stop() runs out of time is rolled back, and its event comes again', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const sent = events(1)
+  let begun: (value: unknown) => void = () => undefined
+  const first = new Promise((resolve) => (begun = resolve))
+  const reasons: unknown[] = []
+  const patient = consume(orders, pool, {
+    name,
+    handle: async (_value, signal) => {
+      begun(undefined)
+      await sleep(60_000, undefined, { signal }).catch(() => reasons.push(signal.reason))
+      throw new Error('given up')
+    },
+  })
+  await patient.start()
+  await publish(orders, sent)
+  await first
+  await patient.stop({ timeoutMs: 100 })
+  expect(reasons).toMatchObject([{ code: 'CONSUMER_STOP_TIMEOUT' }])
+  expect(await effects(pool)).toEqual([])
+  expect(patient.counts.retries).toBe(0)
+
+  const next = consume(orders, pool, { name })
+  const handled = happens('consumerHandled', name)
+  await next.start()
+  expect(await handled).toMatchObject({ attempt: 1 })
+  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+})
+
+test('a handler that ignores its signal cannot commit after stop()', { timeout: 60_000 }, async () => {
+  const orders = await createOrders()
+  let begun: (value: unknown) => void = () => undefined
+  let finish: (value: unknown) => void = () => undefined
+  const first = new Promise((resolve) => (begun = resolve))
+  const finished = new Promise((resolve) => (finish = resolve))
+  const own = openPool(database.url)
+  const consumer = consume(orders, own, {
+    handle: async () => {
+      begun(undefined)
+      await finished
+    },
+  })
+  await consumer.start()
+  await publish(orders, events(1))
+  await first
+  await consumer.stop({ timeoutMs: 50 })
+  expect(consumer.state).toBe('stopped')
+  finish(undefined)
+  await own.end()
+
+  expect(await effects(pool)).toEqual([])
+})

@@ -1,0 +1,259 @@
+import { createDatabase, randomName, type TestDatabase } from '@internal/stack'
+import { Kafka, logLevel } from 'kafkajs'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import {
+  brokers,
+  compare,
+  createInboxDatabase,
+  createOrders,
+  effects,
+  events,
+  happens,
+  inOrder,
+  publish,
+  withProducer,
+} from './fixture.js'
+import { effectConsumer, openPool, storedPosition, type OrdersConsumer } from './positions.js'
+
+let database: TestDatabase
+let pool: pg.Pool
+const running: OrdersConsumer[] = []
+const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
+  const consumer = effectConsumer(...given)
+  running.push(consumer)
+  return consumer
+}
+const kafka = () => new Kafka({ brokers: brokers(), logLevel: logLevel.NOTHING })
+
+/** What retention does: the log begins at `offset` afterwards. */
+async function deleteRecords(topic: string, offset: string): Promise<void> {
+  const admin = kafka().admin()
+  await admin.connect()
+  await admin.fetchTopicOffsets(topic) // loads the metadata that the next call takes for granted
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset }] })
+  await admin.disconnect()
+}
+
+beforeAll(async () => {
+  database = await createInboxDatabase()
+  pool = openPool(database.url)
+})
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
+  await pool.query('truncate effects')
+})
+afterAll(async () => {
+  await pool.end()
+  await database.drop()
+})
+
+test('a new group with the same name goes on where the name was', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const sent = events(20)
+  await publish(orders, sent.slice(0, 10))
+  const first = consume(orders, pool, { name })
+  const ten = happens('consumerHandled', name, { count: 10 })
+  await first.start()
+  await ten
+  await first.stop()
+  expect(await storedPosition(pool, name)).toBe('10')
+
+  await publish(orders, sent.slice(10))
+  const second = consume(orders, pool, { name })
+  const rest = happens('consumerHandled', name, { count: 10 })
+  await second.start()
+  await rest
+
+  expect(second.counts).toMatchObject({ handled: 10, duplicates: 0 })
+  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+})
+
+test('a database restored to an older state gets its lost effects again, once, although Kafka has the offset', async () => {
+  const orders = await createOrders()
+  const [name, group] = [randomName('billing'), randomName('group')]
+  const sent = events(30)
+  await publish(orders, sent.slice(0, 10))
+  await using before = await createInboxDatabase()
+  const live = openPool(before.url)
+  const first = consume(orders, live, { name, group })
+  const ten = happens('consumerHandled', name, { count: 10 })
+  await first.start()
+  await ten
+  await first.stop()
+
+  // The backup, then twenty more effects that it does not have.
+  await using backup = await createDatabase()
+  await live.end()
+  const server = new pg.Client({ connectionString: database.url })
+  await server.connect()
+  await server.query(`drop database "${backup.name}" with (force)`)
+  await server.query(`create database "${backup.name}" template "${before.name}"`)
+  await server.end()
+  const after = openPool(before.url)
+  await publish(orders, sent.slice(10))
+  const second = consume(orders, after, { name, group })
+  const twenty = happens('consumerHandled', name, { count: 20 })
+  await second.start()
+  await twenty
+  await second.stop()
+  await after.end()
+
+  const restored = openPool(backup.url)
+  const third = consume(orders, restored, { name, group })
+  const again = happens('consumerHandled', name, { count: 20 })
+  await third.start()
+  await again
+  await third.stop()
+
+  const found = await effects(restored)
+  expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
+  expect(found).toHaveLength(30)
+  expect(inOrder(found)).toBe(true)
+  await restored.end()
+})
+
+test('the position moves past transaction markers and aborted records, also when nothing follows', async () => {
+  const orders = await createOrders()
+  const consumer = consume(orders, pool)
+  const producer = kafka().producer({
+    transactionalId: randomName('tx'),
+    idempotent: true,
+    maxInFlightRequests: 1,
+  })
+  await producer.connect()
+  const message = (id: string, value: number) => ({
+    value: JSON.stringify({ orderId: 'k', value }),
+    key: 'k',
+    headers: { ce_id: id, ce_type: 'order.placed', ce_source: 'orders' },
+  })
+  const two = happens('consumerHandled', consumer.name, { count: 2 })
+  await consumer.start()
+  for (const [index, outcome] of (['commit', 'abort', 'commit', 'abort'] as const).entries()) {
+    const transaction = await producer.transaction()
+    await transaction.send({ topic: orders.name, messages: [message(`${outcome}-${index}`, index)] })
+    await transaction[outcome]()
+  }
+  await producer.disconnect()
+  await two
+
+  await expect.poll(() => storedPosition(pool, consumer.name), { timeout: 10_000, interval: 20 }).toBe('8')
+  expect((await effects(pool)).map(({ id }) => id)).toEqual(['commit-0', 'commit-2'])
+})
+
+test('an idle partition whose records retention has deleted is no reason to stop', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const first = consume(orders, pool, { name })
+  const handled = happens('consumerHandled', name, { count: 3 })
+  await publish(orders, events(3))
+  await first.start()
+  await handled
+  await first.stop()
+  await deleteRecords(orders.name, '3')
+
+  const second = consume(orders, pool, { name })
+  const next = happens('consumerHandled', name)
+  await second.start()
+  await publish(orders, events(1, { from: 3 }))
+  await next
+  expect(second.state).toBe('running')
+})
+
+test('records that were deleted before they took effect stop the consumer with a typed error', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const first = consume(orders, pool, { name })
+  await publish(orders, events(3))
+  const handled = happens('consumerHandled', name, { count: 3 })
+  await first.start()
+  await handled
+  await first.stop()
+  await publish(orders, events(3, { from: 3 }))
+  await deleteRecords(orders.name, '5')
+
+  const second = consume(orders, pool, { name })
+  await expect(second.start()).rejects.toMatchObject({
+    code: 'CONSUMER_POSITION_OUT_OF_RANGE',
+    details: { position: '3', low: '5', high: '6' },
+  })
+  expect(second.state).toBe('failed')
+  expect(second.failure).toMatchObject({ code: 'CONSUMER_POSITION_OUT_OF_RANGE' })
+})
+
+test('a topic that is created again under its name is read from its start', async () => {
+  const orders = await createOrders()
+  const consumer = consume(orders, pool)
+  const sent = events(10)
+  const before = happens('consumerHandled', consumer.name, { count: 5 })
+  await publish(orders, sent.slice(0, 5))
+  await consumer.start()
+  await before
+
+  const admin = kafka().admin()
+  await admin.connect()
+  await admin.deleteTopics({ topics: [orders.name] })
+  await expect
+    .poll(
+      () =>
+        admin
+          .createTopics({ topics: [{ topic: orders.name, numPartitions: 1 }], waitForLeaders: false })
+          .catch(() => false),
+      { timeout: 20_000 },
+    )
+    .toBe(true)
+  await admin.disconnect()
+  // More records than before: fetched by name, offset 5 of the new topic looks like the place to go on.
+  const after = happens('consumerHandled', consumer.name, { count: 5 })
+  await expect
+    .poll(
+      () =>
+        publish(orders, [...sent.slice(5), ...events(0)]).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 20_000 },
+    )
+    .toBe(true)
+  await after
+
+  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+})
+
+test('a position that somebody else moved is read again', async () => {
+  const orders = await createOrders()
+  const consumer = consume(orders, pool)
+  const sent = events(10)
+  await consumer.start()
+  await publish(orders, sent.slice(0, 5))
+  await happens('consumerHandled', consumer.name, { count: 5, timeoutMs: 10_000 }).catch(() => undefined)
+  await expect.poll(() => storedPosition(pool, consumer.name), { timeout: 10_000, interval: 20 }).toBe('5')
+  await pool.query('update inbox.positions set next = 2, in_hand = 2 where consumer = $1', [consumer.name])
+
+  const doubted = happens('consumerRepositioning', consumer.name)
+  const rest = happens('consumerHandled', consumer.name, { count: 5 })
+  await publish(orders, sent.slice(5))
+  expect(await doubted).toMatchObject({ error: { code: 'CONSUMER_POSITION_LOST' } })
+  await rest
+
+  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  await expect.poll(() => consumer.counts.duplicates).toBe(3)
+})
+
+test('records with a producer’s own key of zeros, and a thousand at once, all arrive', async () => {
+  const orders = await createOrders(3)
+  const consumer = consume(orders, pool)
+  const sent = events(1_000, { keys: 50 })
+  const all = happens('consumerHandled', consumer.name, { count: 1_000, timeoutMs: 60_000 })
+  await consumer.start()
+  await publish(orders, sent)
+  await withProducer(brokers(), (producer) =>
+    producer.send({ topic: orders.name, messages: [{ key: Buffer.alloc(4), value: 'x' }] }),
+  )
+  await all
+
+  const found = await effects(pool)
+  expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
+  expect(inOrder(found)).toBe(true)
+})
