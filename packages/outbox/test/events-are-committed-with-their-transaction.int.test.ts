@@ -64,7 +64,14 @@ function describeAdapter<Tx>(adapter: DatabaseAdapter<Tx>): void {
           headers: { trace: '?$1\\' },
           payload: '{"orderId":"o-1","totalCents":100,"placedAt":"2026-01-02T03:04:05.678Z"}',
         },
-        { id: ids[1], topic: notes.name, key: null, partition: null, headers: null, payload: 'hello' },
+        {
+          id: ids[1],
+          topic: notes.name,
+          key: null,
+          partition: null,
+          headers: { 'content-type': 'text/plain; charset=utf-8' },
+          payload: 'hello',
+        },
         { id: ids[2], type: 'order.placed', key: 'o-1', payload: null },
       ])
       expect(committed).toEqual([{ source: 'order-service', events: 3 }])
