@@ -2,7 +2,7 @@
 import type { Snapshot } from './progress.js'
 
 /** What there is to show. */
-export interface DisplayState {
+interface DisplayState {
   readonly orders: number
   readonly snapshot: Snapshot
   readonly kills: number

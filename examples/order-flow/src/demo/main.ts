@@ -54,6 +54,7 @@ async function demo(args: readonly string[]): Promise<number> {
     return result.ok ? exitCodes.done : exitCodes.promiseBroken
   } finally {
     await flow.stop()
+    keepLogs &&= !signal.aborted // whoever interrupts a run does not ask what went wrong with it
     await flow.destroy({ keepLogs })
     if (keepLogs) display.line(`the log of each process is in ${flow.logDirectory}`)
   }
@@ -145,11 +146,12 @@ function explain(error: unknown): number {
   return exitCodes.unavailable
 }
 
-/** Node's own codes of a socket that could not be opened or broke, e.g. ECONNREFUSED. */
-function isConnectionError(error: unknown): error is NodeJS.ErrnoException {
+/** A socket that could not be opened or broke, a server that shuts down, or kafkajs after its last try. */
+function isConnectionError(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? String(error.code) : ''
   return (
-    error instanceof Error &&
-    'code' in error &&
-    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '57P01', '57P03'].includes(String(error.code))
+    error.name.startsWith('KafkaJS') ||
+    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '57P01', '57P03'].includes(code)
   )
 }

@@ -26,7 +26,7 @@ export interface Addresses {
 const built = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url))
 
 /** The program behind the command `oncebox`, as its package names it. */
-export function onceboxProgram(): string {
+function onceboxProgram(): string {
   const manifest = createRequire(import.meta.url).resolve('@oncebox/cli/package.json')
   const { bin } = JSON.parse(readFileSync(manifest, 'utf8')) as { bin: { oncebox: string } } // our own package
   return path.join(path.dirname(manifest), bin.oncebox)

@@ -3,7 +3,7 @@ import { anomalyNames, describeVerdict, type Anomaly, type PlaceVerdict } from '
 import type { AuditReport } from './audit/audit.js'
 import type { RuleResult } from './audit/rules.js'
 
-export interface Seconds {
+interface Seconds {
   readonly setUp: number
   readonly traffic: number
   readonly audit: number
@@ -91,7 +91,7 @@ export function describeResult(result: DemoResult): string {
     `seed     ${result.seed}`,
     '',
     ...describeVerdict({ places }),
-    ...rules.flatMap(({ examples }) => examples),
+    ...rules.flatMap(({ rule, examples }) => examples.map((example) => `${rule}: ${example}`)),
     result.ok ? 'Every promise held.' : 'A promise broke.',
     '',
   ].join('\n')

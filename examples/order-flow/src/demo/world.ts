@@ -12,10 +12,8 @@ import pg from 'pg'
 import { serviceNames, type Addresses, type ServiceName } from './programs.js'
 import type { Scenario } from './scenario.js'
 
+/** The topics of the flow, without the prefix of the run. */
 export const topicNames = ['orders', 'payments', 'stock', 'mails'] as const
-
-/** A topic of the flow, without the prefix of the run. */
-export type TopicName = (typeof topicNames)[number]
 
 export interface World extends Addresses {
   readonly classpath: string
