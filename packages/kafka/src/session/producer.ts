@@ -67,13 +67,16 @@ export class Producer {
     deadline: Deadline,
     onSent?: () => void | Promise<void>,
   ): Promise<void> {
-    // True from the moment on at which some attempt may have been carried out although its answer did not say so.
+    // True once some attempt may have been carried out although no answer says so. A clear refusal leaves no doubt.
     let doubtful = false
     let announced = false
     for (let attempt = 1; ; attempt++) {
       let code: number
+      let sending = false
+      let unanswered = false
       try {
         const connection = await this.#connections.to(await this.#findCoordinator(deadline), deadline)
+        sending = true
         const { answer } = await deadline.race(
           connection.send(endTxn, {
             transactionalId: this.transactionalId,
@@ -82,7 +85,7 @@ export class Producer {
             committed,
           }),
         )
-        doubtful = true
+        unanswered = true
         if (!announced) {
           announced = true
           await onSent?.()
@@ -94,9 +97,12 @@ export class Producer {
           this.#producerEpoch = ended.producerEpoch
           return
         }
-        doubtful = attempt > 1 || mayHaveEnded.has(code)
+        unanswered = false
+        doubtful ||= mayHaveEnded.has(code)
       } catch (error) {
-        if (doubtful || deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE'))
+        // A request that throttling still holds back at the deadline may go out afterwards.
+        doubtful ||= unanswered || (sending && deadline.expired)
+        if (unanswered || deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE'))
           throw this.#endFailed(committed, doubtful, error)
         // Not sent: the coordinator is unreachable, perhaps it moved.
         code = errorCode.NOT_COORDINATOR
