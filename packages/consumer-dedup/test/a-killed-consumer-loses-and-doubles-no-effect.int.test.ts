@@ -10,6 +10,7 @@ import {
   createOrders,
   effects,
   events,
+  eventually,
   inOrder,
   publish,
   type Sent,
@@ -71,12 +72,7 @@ test.concurrent.each(killsOf)(
       expect(await startConsumerProcess(settings(), `${point}@${hit}:kill`).ended).toBe('SIGKILL')
     }
     const last = startConsumerProcess(settings())
-    await expect
-      .poll(() => effects(pool).then((found) => compare(sent, found).lost), {
-        timeout: 30_000,
-        interval: 100,
-      })
-      .toBe(0)
+    await eventually(async () => compare(sent, await effects(pool)).lost === 0)
     await last.started
     last.kill('SIGTERM')
     expect(await last.ended).toBe(null)
@@ -112,16 +108,8 @@ test.concurrent(
     let ends = 0
     for (; ends < 10; ends += 1) {
       const one = startConsumerProcess({ ...settings, group: randomName('group') })
-      const done = expect
-        .poll(() => effects(pool).then((found) => found.length), { timeout: 30_000, interval: 50 })
-        .toBe(19)
-      const end = await Promise.race([
-        one.ended,
-        done.then(
-          () => 'finished' as const,
-          () => 'finished' as const,
-        ),
-      ])
+      const done = eventually(async () => (await effects(pool)).length === 19).then(() => 'finished' as const)
+      const end = await Promise.race([one.ended, done])
       if (end === 'finished') {
         one.kill('SIGTERM')
         await one.ended
@@ -165,9 +153,8 @@ test.concurrent('a kill by somebody else costs no event an attempt', { timeout: 
 
   expect(await startConsumerProcess(settings(), 'consumer.effect.done@4:kill').ended).toBe('SIGKILL')
   const last = startConsumerProcess(settings())
-  await expect
-    .poll(() => effects(pool).then((found) => found.length), { timeout: 30_000, interval: 50 })
-    .toBe(10)
+  await eventually(async () => (await effects(pool)).length === 10)
+  await last.started
   last.kill('SIGTERM')
   await last.ended
 

@@ -1,7 +1,7 @@
 /** What the tests of consumers share: a migrated database, topics, records as a relay would publish them, named waits. */
 import { createDatabase, sharedStack, createTopic, type TestDatabase } from '@internal/stack'
 import { migrateInbox } from '@oncebox/consumer-dedup'
-import { channels, defineTopic, envelopeHeaders, json, type AnyTopic } from '@oncebox/core'
+import { channels, defineTopic, delay, envelopeHeaders, json, type AnyTopic } from '@oncebox/core'
 import { createOutbox, fromPg, migrateOutbox } from '@oncebox/outbox'
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -208,3 +208,11 @@ export function happens(
 }
 
 export const randomId = (): string => randomUUID()
+
+/** Waits for something that nothing announces: rows that another process writes. */
+export async function eventually(holds: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+  for (const deadline = performance.now() + timeoutMs; !(await holds());) {
+    if (performance.now() > deadline) throw new Error(`not so within ${timeoutMs} ms: ${holds.toString()}`)
+    await delay(50)
+  }
+}
