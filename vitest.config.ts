@@ -14,7 +14,8 @@ export default defineConfig({
           include: ['{packages,internal,examples}/*/test/**/*.int.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
-          maxWorkers: 2,
+          maxWorkers: 3, // they mostly wait, on two cores and up
+          sequence: { groupOrder: 1 },
         },
       },
       {

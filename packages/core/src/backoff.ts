@@ -10,7 +10,11 @@ export interface Backoff {
  * The wait before attempt `attempt` + 1, in milliseconds; half of it is jitter, so that many waiters spread out.
  * @param attempt Failed attempts so far, from 1.
  */
-export function nextDelayMs({ minMs, maxMs }: Backoff, attempt: number, random: () => number = Math.random): number {
+export function nextDelayMs(
+  { minMs, maxMs }: Backoff,
+  attempt: number,
+  random: () => number = Math.random,
+): number {
   const ceiling = Math.min(maxMs, minMs * 2 ** Math.min(attempt - 1, 30))
   return ceiling / 2 + (ceiling / 2) * random()
 }

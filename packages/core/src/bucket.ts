@@ -8,5 +8,7 @@ export const bucketCount = 256
  * writers in any language agree. An event without a key has no order to keep and gets a random bucket.
  */
 export function bucketOf(key: string | null): number {
-  return key === null ? randomInt(bucketCount) : createHash('sha256').update(key, 'utf8').digest().readUInt8(0)
+  return key === null
+    ? randomInt(bucketCount)
+    : createHash('sha256').update(key, 'utf8').digest().readUInt8(0)
 }

@@ -24,7 +24,9 @@ export interface Envelope {
 }
 
 /** Kafka record headers as clients hand them out. */
-export type HeaderBag = Readonly<Record<string, Uint8Array | string | readonly (Uint8Array | string)[] | undefined>>
+export type HeaderBag = Readonly<
+  Record<string, Uint8Array | string | readonly (Uint8Array | string)[] | undefined>
+>
 
 const decoder = new TextDecoder()
 

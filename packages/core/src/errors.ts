@@ -16,59 +16,151 @@ const row = (retriable: boolean, remedy: string): ErrorCodeRow => ({ retriable, 
 /** The table of codes. A new code gets a row here and an entry in docs/reference/errors.md. */
 export const errorCodes = {
   OUTBOX_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
-  OUTBOX_NOT_IN_TRANSACTION: row(false, 'emit inside a transaction: outbox.transaction(db, work), or pass a client that has run BEGIN and was awaited'),
-  OUTBOX_TRANSACTION_FAILED: row(false, 'roll the transaction back; an earlier statement in it failed, so nothing in it can be committed'),
+  OUTBOX_NOT_IN_TRANSACTION: row(
+    false,
+    'emit inside a transaction: outbox.transaction(db, work), or pass a client that has run BEGIN and was awaited',
+  ),
+  OUTBOX_TRANSACTION_FAILED: row(
+    false,
+    'roll the transaction back; an earlier statement in it failed, so nothing in it can be committed',
+  ),
   OUTBOX_TRANSACTION_ENDED: row(false, 'emit before the transaction is committed or rolled back'),
-  OUTBOX_TRANSACTION_TOO_LARGE: row(false, 'split the transaction: its events are held in memory until COMMIT'),
+  OUTBOX_TRANSACTION_TOO_LARGE: row(
+    false,
+    'split the transaction: its events are held in memory until COMMIT',
+  ),
   OUTBOX_EVENT_UNKNOWN: row(false, 'declare the event type in a topic given to createOutbox({ topics })'),
   OUTBOX_EVENT_AMBIGUOUS: row(false, 'rename one of the events: a type belongs to one topic of an outbox'),
   OUTBOX_PAYLOAD_INVALID: row(false, 'correct the payload; details.issues lists what the schema refused'),
-  OUTBOX_PAYLOAD_TOO_LARGE: row(false, 'store the large part elsewhere and emit a reference to it, or raise payloadBytesMax of the topic together with its max.message.bytes'),
-  OUTBOX_COMMIT_ROLLED_BACK: row(false, 'find the statement that failed: the COMMIT was answered with ROLLBACK and nothing was written'),
-  OUTBOX_COMMIT_LOST: row(true, 'none: the connection was lost during COMMIT and nothing was written; run the transaction again'),
-  OUTBOX_COMMIT_UNKNOWN: row(false, 'the connection was lost during COMMIT and the database does not know the transaction any more; look for the row before repeating it'),
-  OUTBOX_MIGRATION_FAILED: row(false, 'read the cause; migrations run in one transaction each, so nothing of the failed one was kept'),
+  OUTBOX_PAYLOAD_TOO_LARGE: row(
+    false,
+    'store the large part elsewhere and emit a reference to it, or raise payloadBytesMax of the topic together with its max.message.bytes',
+  ),
+  OUTBOX_COMMIT_ROLLED_BACK: row(
+    false,
+    'find the statement that failed: the COMMIT was answered with ROLLBACK and nothing was written',
+  ),
+  OUTBOX_COMMIT_LOST: row(
+    true,
+    'none: the connection was lost during COMMIT and nothing was written; run the transaction again',
+  ),
+  OUTBOX_COMMIT_UNKNOWN: row(
+    false,
+    'the connection was lost during COMMIT and the database does not know the transaction any more; look for the row before repeating it',
+  ),
+  OUTBOX_MIGRATION_FAILED: row(
+    false,
+    'read the cause; migrations run in one transaction each, so nothing of the failed one was kept',
+  ),
   OUTBOX_SCHEMA_MISSING: row(false, 'run: oncebox migrate'),
   OUTBOX_SCHEMA_NEWER: row(false, 'upgrade oncebox: the database was migrated by a newer version'),
   OUTBOX_SERVER_UNSUPPORTED: row(false, 'use PostgreSQL 14 or newer'),
 
   RELAY_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
-  RELAY_FENCED: row(false, 'another relay with this name has taken over; stop this one, or give it a name of its own'),
-  RELAY_HISTORY_DIVERGED: row(false, 'do not start it again as it is: the database and Kafka disagree about what was published; run: oncebox adopt'),
-  RELAY_STANDBY_REFUSED: row(false, 'connect the relay to the primary: the snapshot of a standby does not list open transactions, so events would be lost'),
-  RELAY_LIFE_ENDED: row(true, 'none: the database server crashed or failed over; the relay forgets what it held in memory and starts again from Kafka'),
-  RELAY_EVENT_UNPUBLISHABLE: row(false, 'correct or remove the event that details.id names; the relay stops rather than skip it'),
-  RELAY_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal WRITE on it; nothing was skipped and publishing goes on by itself'),
-  RELAY_PUBLISH_UNKNOWN: row(true, 'none: the relay re-opens its session, reads its position back from Kafka and goes on from there'),
-  RELAY_SHARD_MAP_CHANGED: row(false, 'start the relay again: the shard map in the database has another generation'),
+  RELAY_FENCED: row(
+    false,
+    'another relay with this name has taken over; stop this one, or give it a name of its own',
+  ),
+  RELAY_HISTORY_DIVERGED: row(
+    false,
+    'do not start it again as it is: the database and Kafka disagree about what was published, and going on would lose or double events; compare the two as docs/reference/errors.md tells',
+  ),
+  RELAY_STANDBY_REFUSED: row(
+    false,
+    'connect the relay to the primary: the snapshot of a standby does not list open transactions, so events would be lost',
+  ),
+  RELAY_LIFE_ENDED: row(
+    true,
+    'none: the database server crashed or failed over; the relay forgets what it held in memory and starts again from Kafka',
+  ),
+  RELAY_EVENT_UNPUBLISHABLE: row(
+    false,
+    'correct or remove the event that details.id names; the relay stops rather than skip it',
+  ),
+  RELAY_TOPIC_UNAVAILABLE: row(
+    true,
+    'create the topic, or grant this principal WRITE on it; nothing was skipped and publishing goes on by itself',
+  ),
+  RELAY_SHARD_MAP_CHANGED: row(
+    false,
+    'start the relay again: the shard map in the database has another generation',
+  ),
   RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
-  RELAY_DATABASE_UNAVAILABLE: row(true, 'check that PostgreSQL is up and that the relay may connect; it tries again with backoff'),
 
   KAFKA_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
-  KAFKA_UNSUPPORTED: row(false, 'use Kafka 4.0 or newer with transaction.version 2: bin/kafka-features.sh upgrade --feature transaction.version=2'),
+  KAFKA_UNSUPPORTED: row(
+    false,
+    'use Kafka 4.0 or newer with transaction.version 2: bin/kafka-features.sh upgrade --feature transaction.version=2',
+  ),
   KAFKA_FENCED: row(false, 'another process has initialised the same transactional id'),
-  KAFKA_TRANSACTION_NOT_COMMITTED: row(true, 'none: nothing of the transaction is visible; re-open the session and publish it again'),
-  KAFKA_TRANSACTION_UNKNOWN: row(true, 'read the position back from Kafka before anything is sent again: the commit may have happened'),
+  KAFKA_TRANSACTION_NOT_COMMITTED: row(
+    true,
+    'none: nothing of the transaction is visible; re-open the session and publish it again',
+  ),
+  KAFKA_TRANSACTION_UNKNOWN: row(
+    true,
+    'read the position back from Kafka before anything is sent again: the commit may have happened',
+  ),
   KAFKA_RECORD_TOO_LARGE: row(false, 'raise max.message.bytes of the topic, or emit a smaller event'),
+  KAFKA_RECORD_REFUSED: row(
+    false,
+    'correct the event: the broker refuses a record of this batch for its content, a timestamp too far in the future for example',
+  ),
   KAFKA_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal access to it'),
   KAFKA_AUTHORIZATION_FAILED: row(false, 'grant the missing ACL: the message names the resource'),
-  KAFKA_PROGRESS_TOPIC_INVALID: row(false, 'set cleanup.policy=compact on the progress topic, and nothing else'),
-  KAFKA_PROGRESS_BLOCKED: row(true, 'end the open transaction on the progress partition that the message names, or wait for its timeout'),
-  KAFKA_PROGRESS_CORRUPT: row(false, 'another program wrote to the progress topic; restrict WRITE on it to the relay'),
-  KAFKA_UNAVAILABLE: row(true, 'check that a broker is up and reachable; the call is tried again with backoff'),
+  KAFKA_PROGRESS_TOPIC_INVALID: row(
+    false,
+    'set cleanup.policy=compact on the progress topic, and nothing else',
+  ),
+  KAFKA_PROGRESS_BLOCKED: row(
+    true,
+    'end the open transaction on the progress partition that the message names, or wait for its timeout',
+  ),
+  KAFKA_PROGRESS_CORRUPT: row(
+    false,
+    'another program wrote to the progress topic; restrict WRITE on it to the relay',
+  ),
+  KAFKA_UNAVAILABLE: row(
+    true,
+    'check that a broker is up and reachable; the call is tried again with backoff',
+  ),
   KAFKA_PROTOCOL: row(false, 'report it: a broker answered something that this client does not understand'),
-  KAFKA_SESSION_CLOSED: row(false, 'open a new session: this one was closed or poisoned by an earlier failure'),
+  KAFKA_SESSION_CLOSED: row(
+    false,
+    'open a new session: this one was closed or poisoned by an earlier failure',
+  ),
 
   CONSUMER_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
   CONSUMER_HANDLER_MISSING: row(false, 'register a handler with consumer.on(type, handler) before start()'),
   CONSUMER_HANDLER_FAILED: row(true, 'read the cause: the handler threw; the event is retried'),
-  CONSUMER_PERMANENT: row(false, 'correct the event or the handler, then replay it: oncebox dead-letters replay'),
-  CONSUMER_HANDLER_KILLED: row(false, 'find out why the process ended while it handled this event (memory, a native crash, process.exit), then replay it: oncebox dead-letters replay'),
-  CONSUMER_EVENT_INVALID: row(false, 'the payload does not fit the schema of its topic; details.issues lists why'),
-  CONSUMER_POSITION_LOST: row(true, 'none: the partition was taken over or the database was restored; the consumer reads its position again'),
-  CONSUMER_POSITION_OUT_OF_RANGE: row(false, 'decide where to go on: the recorded position is outside the partition (retention, re-created topic or restored database)'),
-  CONSUMER_DATABASE_UNAVAILABLE: row(true, 'check that PostgreSQL is up and that the consumer may connect; it tries again with backoff'),
-  CONSUMER_STOP_TIMEOUT: row(true, 'raise timeoutMs of stop(), or shorten the handler: what was in hand is rolled back and delivered again'),
+  CONSUMER_PERMANENT: row(
+    false,
+    'correct the event or the handler, then replay it: consumer.replay({ ids })',
+  ),
+  CONSUMER_HANDLER_KILLED: row(
+    false,
+    'find out why the process ended while it handled this event (memory, a native crash, process.exit), then replay it: consumer.replay({ ids })',
+  ),
+  CONSUMER_EVENT_INVALID: row(
+    false,
+    'the payload does not fit the schema of its topic; details.issues lists why',
+  ),
+  CONSUMER_POSITION_LOST: row(
+    true,
+    'none: the partition was taken over or the database was restored; the consumer reads its position again',
+  ),
+  CONSUMER_POSITION_OUT_OF_RANGE: row(
+    false,
+    'decide where to go on: the recorded position is outside the partition (retention, re-created topic or restored database)',
+  ),
+  CONSUMER_DATABASE_UNAVAILABLE: row(
+    true,
+    'check that PostgreSQL is up and that the consumer may connect; it tries again with backoff',
+  ),
+  CONSUMER_STOP_TIMEOUT: row(
+    true,
+    'raise timeoutMs of stop(), or shorten the handler: what was in hand is rolled back and delivered again',
+  ),
   CONSUMER_REVOKED: row(true, 'none: the partition now belongs to another member of the group'),
 
   CLI_USAGE: row(false, 'run: oncebox --help'),
@@ -113,7 +205,12 @@ export class OutboxError extends Error {
 
   /** Whether `error` is an oncebox error, and, when given, has this code. */
   static is(error: unknown, code?: ErrorCode): error is OutboxError {
-    return typeof error === 'object' && error !== null && brand in error && (code === undefined || ('code' in error && error.code === code))
+    return (
+      typeof error === 'object' &&
+      error !== null &&
+      brand in error &&
+      (code === undefined || ('code' in error && error.code === code))
+    )
   }
 }
 

@@ -6,10 +6,15 @@ import { json, type PayloadCodec } from './payload-codec.js'
 export type EventSchemas = Readonly<Record<string, StandardSchemaV1>>
 
 /** What the consumer's handler receives, and the topic's `key` function: the payload after validation. */
-export type PayloadOf<Events extends EventSchemas, Type extends keyof Events> = StandardSchemaV1.InferOutput<Events[Type]>
+export type PayloadOf<Events extends EventSchemas, Type extends keyof Events> = StandardSchemaV1.InferOutput<
+  Events[Type]
+>
 
 /** What `emit` takes: the payload before validation. It is what travels on the wire. */
-export type PayloadInputOf<Events extends EventSchemas, Type extends keyof Events> = StandardSchemaV1.InferInput<Events[Type]>
+export type PayloadInputOf<
+  Events extends EventSchemas,
+  Type extends keyof Events,
+> = StandardSchemaV1.InferInput<Events[Type]>
 
 /** Payload of any event of a topic, after validation. */
 export type AnyPayloadOf<Events extends EventSchemas> = PayloadOf<Events, keyof Events>
@@ -58,16 +63,26 @@ export function defineTopic<const Name extends string, const Events extends Even
   options: TopicOptions<Events>,
 ): Topic<Name, Events> {
   const payloadBytesMax = options.payloadBytesMax ?? 900_000
-  if (!topicName.test(name)) throw invalid(`topic name ${JSON.stringify(name)}: 1 to 249 characters of a-z A-Z 0-9 . _ -`)
+  if (!topicName.test(name))
+    throw invalid(`topic name ${JSON.stringify(name)}: 1 to 249 characters of a-z A-Z 0-9 . _ -`)
   if (!Number.isInteger(payloadBytesMax) || payloadBytesMax < 1 || payloadBytesMax > payloadBytesCeiling) {
-    throw invalid(`payloadBytesMax of ${name} is ${payloadBytesMax}: a whole number from 1 to ${payloadBytesCeiling}`)
+    throw invalid(
+      `payloadBytesMax of ${name} is ${payloadBytesMax}: a whole number from 1 to ${payloadBytesCeiling}`,
+    )
   }
   if (Object.keys(options.events).length === 0) throw invalid(`topic ${name} has no events`)
   for (const type of Object.keys(options.events)) {
-    if (type.length === 0 || type.length > 255) throw invalid(`event type ${JSON.stringify(type)} of ${name}: 1 to 255 characters`)
+    if (type.length === 0 || type.length > 255)
+      throw invalid(`event type ${JSON.stringify(type)} of ${name}: 1 to 255 characters`)
   }
   const key = options.key ?? (() => null)
-  return Object.freeze({ name, events: options.events, codec: options.codec ?? json, payloadBytesMax, key: (payload: AnyPayloadOf<Events>) => key(payload) })
+  return Object.freeze({
+    name,
+    events: options.events,
+    codec: options.codec ?? json,
+    payloadBytesMax,
+    key: (payload: AnyPayloadOf<Events>) => key(payload),
+  })
 }
 
 const invalid = (message: string): OutboxError => new OutboxError('OUTBOX_OPTIONS_INVALID', message)

@@ -209,6 +209,8 @@ as $$
 begin
   execute format('grant usage on schema outbox to %I', role);
   execute format('grant insert (bucket, id, source, topic, type, key, partition, headers, payload, occurred_at) on outbox.events to %I', role);
+  -- Whether the schema is as new as the library.
+  execute format('grant select on outbox.migrations to %I', role);
   -- id and txid: what became of a COMMIT whose answer was lost.
   execute format('grant select (id, txid) on outbox.events to %I', role);
   execute format('grant usage on sequence outbox.events_seq to %I', role);

@@ -35,17 +35,32 @@ test('a batch that is produced is not committed before the database has its wind
   expect(await bed.published()).toHaveLength(1)
 })
 
-test('a record that is refused aborts its batch: the life token has vanished', async () => {
+test('a record that is refused aborts its batch, which is then published once, under a new life', async () => {
   await using bed = await setUp()
   await using relay = createRelay(bed.options)
   await relay.start()
   await untilSeen('relayIdle', bed.relayName)
-  // What crash recovery does to an unlogged table.
+  let crashes = 1
+  // Between the read of a window and its record: what crash recovery does to an unlogged table.
+  installFaultHandler(async (name) => {
+    if (name === 'relay.window.taken' && crashes-- > 0) await bed.pool.query('truncate outbox.life')
+  })
+  const doubt = untilSeen('relayReopening', bed.relayName)
+  const published = untilPublished(bed.relayName, 2)
+  await bed.emit(['a', 'b'])
+  expect(await doubt).toMatchObject({
+    error: { code: 'KAFKA_TRANSACTION_NOT_COMMITTED', cause: { code: 'RELAY_LIFE_ENDED' } },
+  })
+  await published
+  expect(await bed.published()).toHaveLength(2)
+})
+
+test('a life that ends while the relay idles is noticed by the next poll', async () => {
+  await using bed = await setUp()
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  await untilSeen('relayIdle', bed.relayName)
   const doubt = untilSeen('relayReopening', bed.relayName)
   await bed.pool.query('truncate outbox.life')
   expect(await doubt).toMatchObject({ error: { code: 'RELAY_LIFE_ENDED' } })
-  const published = untilPublished(bed.relayName, 2)
-  await bed.emit(['a', 'b'])
-  await published
-  expect(await bed.published()).toHaveLength(2)
 })

@@ -20,6 +20,33 @@ test('an event that its topic cannot take stops the relay, typed, and names the 
   expect(await bed.published()).toEqual([])
 })
 
+test('an event for a partition that its topic does not have stops the relay, typed', async () => {
+  await using bed = await setUp()
+  await bed.pool.query(
+    `insert into outbox.events (bucket, id, source, topic, type, key, partition, payload)
+     values (0, outbox.uuid7(), 'test', $1, 'test.happened', 'a', 2147483647, '{}')`,
+    [bed.topic],
+  )
+  const relay = createRelay(bed.options)
+  await relay.start()
+  await expect(relay.stopped).rejects.toMatchObject({
+    code: 'RELAY_EVENT_UNPUBLISHABLE',
+    cause: { message: expect.stringContaining('partition 2147483647') as string },
+  })
+})
+
+test('an event dated beyond what its topic takes stops the relay, typed, instead of being tried for ever', async () => {
+  await using bed = await setUp()
+  await bed.pool.query(
+    `insert into outbox.events (bucket, id, source, topic, type, key, payload, occurred_at)
+     values (0, outbox.uuid7(), 'test', $1, 'test.happened', 'a', '{}', now() + interval '2 days')`,
+    [bed.topic],
+  )
+  const relay = createRelay(bed.options)
+  await relay.start()
+  await expect(relay.stopped).rejects.toMatchObject({ code: 'KAFKA_RECORD_REFUSED' })
+})
+
 test('a topic that does not exist yet halts publishing and loses nothing: it goes on by itself', async () => {
   await using bed = await setUp()
   const late = randomName('late')

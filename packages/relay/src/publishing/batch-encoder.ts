@@ -71,7 +71,9 @@ export class BatchEncoder {
       const route = this.#routes.get(routeKey) ?? (await this.#addRoute(routeKey, rows, signal))
       const timestampMs =
         postgresEpochMs + Math.floor(Number(bytes.readBigInt64BE(starts[column.occurred_at])) / 1000)
-      const partition = this.#partition(rows, route.topic)
+      const partition = partitionOf(rows, route.topic)
+      if (partition >= route.topic.partitions)
+        throw unpublishable(rows, route, seq, noSuchPartition(partition, route.topic))
       this.#append(this.#records(partitions, route.topic, partition), rows, route, timestampMs, seq)
       if (timestampMs < oldestMs) oldestMs = timestampMs
       lastSeq = seq
@@ -127,15 +129,6 @@ export class BatchEncoder {
     }
   }
 
-  #partition({ bytes, starts, ends }: CopyRows, topic: TopicDescription): number {
-    const explicit = starts[column.partition] ?? -1
-    if (explicit >= 0) return bytes.readInt32BE(explicit)
-    const key = starts[column.key] ?? -1
-    if (key >= 0) return partitionForKey(bytes.subarray(key, ends[column.key]), topic.partitions)
-    // No key, no order: spread by the random end of the id, so that a repeated attempt chooses the same partition.
-    return bytes.readUInt32BE((starts[column.id] ?? 0) + 12) % topic.partitions
-  }
-
   async #addRoute(routeKey: string, { bytes, starts, ends }: CopyRows, signal: AbortSignal): Promise<Route> {
     const field = (index: number): string => bytes.toString('utf8', starts[index], ends[index])
     const name = field(column.topic)
@@ -176,6 +169,19 @@ function appendServiceHeaders(text: string, pieces: Buffer[]): number {
   pieces.push(jsonContentType)
   return entries.length + 1
 }
+
+function partitionOf({ bytes, starts, ends }: CopyRows, topic: TopicDescription): number {
+  const explicit = starts[column.partition] ?? -1
+  if (explicit >= 0) return bytes.readInt32BE(explicit)
+  const key = starts[column.key] ?? -1
+  if (key >= 0) return partitionForKey(bytes.subarray(key, ends[column.key]), topic.partitions)
+  // No key, no order: spread by the random end of the id, so that a repeated attempt chooses the same partition.
+  return bytes.readUInt32BE((starts[column.id] ?? 0) + 12) % topic.partitions
+}
+
+// Asked of Kafka it would be a topic that is not ready, tried again for ever; it is an event that names what is not there.
+const noSuchPartition = (partition: number, { partitions }: TopicDescription): Error =>
+  new Error(`it asks for partition ${partition}, and the topic has ${partitions}`)
 
 function unpublishable(
   { bytes, starts, ends }: CopyRows,
