@@ -50,7 +50,7 @@ async function demo(args: readonly string[]): Promise<number> {
     console.log(describeResult(result))
     if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`)
     if (options.keep) await keepRunning(flow, stack.postgres.url, signal)
-    keepLogs = !result.ok
+    keepLogs = !result.ok || result.crashes > 0
     return result.ok ? exitCodes.done : exitCodes.promiseBroken
   } finally {
     await flow.stop()
