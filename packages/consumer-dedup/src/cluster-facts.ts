@@ -1,4 +1,4 @@
-import { connectKafka, type KafkaClient, type KafkaOptions } from '@oncebox/kafka'
+import { connectKafka, type KafkaClient, type KafkaOptions, type TopicDescription } from '@oncebox/kafka'
 import type { Admin, Kafka } from 'kafkajs'
 
 /** What a consumer asks the cluster besides records: ids of topics, and what their logs hold. A port. */
@@ -17,45 +17,56 @@ export interface LogRange {
 
 /** Connected when it is first needed: topic ids need a newer protocol than kafkajs speaks, log ranges do not. */
 export function clusterFacts(kafka: Kafka, options: KafkaOptions): ClusterFacts {
-  const admin = kafka.admin()
-  const adminConnection = once<Admin>(async () => {
-    await admin.connect()
-    return admin
-  })
-  const clientConnection = once<KafkaClient>(() => connectKafka(options))
+  const client = new Once<KafkaClient>(() => connectKafka(options))
+  const newAdmin = (): Once<Admin> =>
+    new Once(async () => {
+      const admin = kafka.admin()
+      await admin.connect()
+      return admin
+    })
+  let admin = newAdmin()
+  const describe = async (topic: string): Promise<TopicDescription> =>
+    (await client.open()).describeTopic(topic, { refresh: true })
   return {
-    topicId: async (topic) =>
-      (await (await clientConnection.open()).describeTopic(topic, { refresh: true })).topicId,
+    topicId: async (topic) => (await describe(topic)).topicId,
     logRanges: async (topic) => {
-      const offsets = await (await adminConnection.open()).fetchTopicOffsets(topic)
+      let offsets = await (await admin.open()).fetchTopicOffsets(topic)
+      // kafkajs's admin client remembers the partitions of a topic for five minutes; a new one asks again.
+      if (offsets.length !== (await describe(topic)).partitions) {
+        await (await admin.opened())?.disconnect()
+        admin = newAdmin()
+        offsets = await (await admin.open()).fetchTopicOffsets(topic)
+      }
       return new Map(
         offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]),
       )
     },
     close: async () => {
-      await (await clientConnection.opened())?.close()
-      await (await adminConnection.opened())?.disconnect()
+      await (await client.opened())?.close()
+      await (await admin.opened())?.disconnect()
     },
   }
 }
 
-interface Once<Connection> {
-  open(): Promise<Connection>
-  /** What was opened, if anything was. */
-  opened(): Promise<Connection | undefined>
-}
-
 /** Opens one connection for all who ask; one that failed is tried again by the next. */
-function once<Connection>(connect: () => Promise<Connection>): Once<Connection> {
-  let connection: Promise<Connection> | undefined
-  return {
-    open() {
-      connection ??= connect().catch((error: unknown) => {
-        connection = undefined
-        throw error
-      })
-      return connection
-    },
-    opened: async () => connection?.catch(() => undefined),
+class Once<Connection> {
+  readonly #connect: () => Promise<Connection>
+  #connection: Promise<Connection> | undefined
+
+  constructor(connect: () => Promise<Connection>) {
+    this.#connect = connect
+  }
+
+  open(): Promise<Connection> {
+    this.#connection ??= this.#connect().catch((error: unknown) => {
+      this.#connection = undefined
+      throw error
+    })
+    return this.#connection
+  }
+
+  /** What was opened, if anything was. */
+  async opened(): Promise<Connection | undefined> {
+    return this.#connection?.catch(() => undefined)
   }
 }

@@ -39,7 +39,7 @@ function ownHeaders({ record }: DeadLetter): Record<string, string> {
 }
 
 /** The cause and the origin as text. `kafka_dlt-original-topic` is the name that Kafka consoles know. */
-export function causeHeaders({
+function causeHeaders({
   consumer,
   envelope,
   record,

@@ -30,7 +30,7 @@ export async function readStarts(
     partitions.map(async (partition) => {
       const key: PartitionKey = { topic, topicId, partition }
       const position = stored.get(partition)
-      if (position === undefined) throw outOfRange(key, 0n, undefined)
+      if (position === undefined) throw notThereYet(key)
       await assertInRange(cluster, key, position.next, signal)
       return { key, token, position, known: await attempts.read(key) }
     }),
@@ -75,6 +75,17 @@ async function assertInRange(
     if (!mayPass || turn >= rangeTries) throw outOfRange(key, next, range)
     await delay(rangeTryMs, signal)
   }
+}
+
+/** Retriable: a partition that was just added is known to the group before it is known everywhere. */
+function notThereYet({ topic, partition }: PartitionKey): OutboxError {
+  return new OutboxError(
+    'KAFKA_TOPIC_UNAVAILABLE',
+    `${topic}-${partition} was assigned, but no broker knows it yet`,
+    {
+      details: { topic, partition },
+    },
+  )
 }
 
 function outOfRange(

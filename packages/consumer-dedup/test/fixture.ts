@@ -3,7 +3,7 @@ import { createDatabase, sharedStack, createTopic, type TestDatabase } from '@in
 import { migrateInbox } from '@oncebox/consumer-dedup'
 import { channels, defineTopic, delay, envelopeHeaders, json, type AnyTopic } from '@oncebox/core'
 import { createOutbox, fromPg, migrateOutbox } from '@oncebox/outbox'
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
 import pg from 'pg'
@@ -48,7 +48,7 @@ export function defineOrders(name: string) {
   })
 }
 
-export const charges = defineTopic('charges', {
+const charges = defineTopic('charges', {
   key: ({ orderId }) => orderId,
   events: { 'charge.made': z.object({ orderId: z.string() }) },
 })
@@ -206,8 +206,6 @@ export function happens(
     channel.subscribe(listener)
   })
 }
-
-export const randomId = (): string => randomUUID()
 
 /** Waits for something that nothing announces: rows that another process writes. */
 export async function eventually(holds: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {

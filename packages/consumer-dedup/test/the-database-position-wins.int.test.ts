@@ -9,6 +9,7 @@ import {
   createOrders,
   effects,
   events,
+  eventually,
   happens,
   inOrder,
   publish,
@@ -219,6 +220,33 @@ test('a topic that is created again under its name is read from its start', asyn
   await after
 
   expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+})
+
+test('a partition that is added to a running group is read from its start', async () => {
+  const orders = await createOrders()
+  const [name, group] = [randomName('billing'), randomName('group')]
+  const first = consume(orders, pool, { name, group })
+  await first.start()
+  const admin = kafka().admin()
+  await admin.connect()
+  await admin.createPartitions({ topicPartitions: [{ topic: orders.name, count: 2 }] })
+  await admin.disconnect()
+  const sent = events(6).map((event, index) => ({ ...event, partition: index % 2 }))
+  await eventually(() =>
+    publish(orders, sent).then(
+      () => true,
+      () => false,
+    ),
+  )
+
+  // Another member makes the group look at the topic again; when it leaves, the first has both partitions.
+  const second = consume(orders, pool, { name, group })
+  await second.start()
+  await second.stop()
+  await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+
+  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(first.state).toBe('running')
 })
 
 test('a position that somebody else moved is read again', async () => {
