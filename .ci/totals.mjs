@@ -9,7 +9,9 @@ try {
   process.exit(1)
 }
 // A file that could not be loaded has no tests of its own; it counts as one failure.
-const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.every((test) => test.status === 'passed'))
+const broken = report.testResults.filter(
+  (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status === 'passed'),
+)
 const passed = report.numPassedTests
 const failed = report.numFailedTests + broken.length
 console.log(`${passed} passed, ${failed} failed`)

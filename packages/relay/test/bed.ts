@@ -15,7 +15,7 @@ import {
 import { migrateOutbox } from '@oncebox/outbox'
 import type { RelayOptions } from '../src/index.js'
 
-export const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /** A database with the outbox schema, a topic, and a relay name of their own. */
 export interface Bed extends AsyncDisposable {
@@ -115,7 +115,7 @@ export function toSightings(
   })
 }
 
-export const idOf = (record: TopicRecord): string => record.headers.get('ce_id') ?? ''
+const idOf = (record: TopicRecord): string => record.headers.get('ce_id') ?? ''
 
 /** Resolves when the relay has committed `events` events since the call. */
 export async function untilPublished(

@@ -41,6 +41,7 @@ const defaultSettings = (
   'share.coordinator.state.topic.min.isr': '1',
   'share.coordinator.state.topic.num.partitions': '1',
   'group.initial.rebalance.delay.ms': '0',
+  'group.min.session.timeout.ms': '1000', // a killed consumer's partitions are given up sooner than Kafka's 6 s
   'auto.create.topics.enable': 'false',
   'log.cleaner.dedupe.buffer.size': '16777216', // of the heap; the default takes 128 MB
 })
