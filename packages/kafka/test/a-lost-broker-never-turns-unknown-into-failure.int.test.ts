@@ -24,6 +24,9 @@ test.each(cases)(
     const { open, records, committed } = await setUp({ brokers: kafka.brokers })
     const session = await open()
     installFaultHandler(async (name) => {
+      // Frozen first, or its answer to EndTxn may be on its way before the kill is.
+      if (name === 'relay.produce.acked' && point === 'relay.endtxn.sent')
+        process.kill(kafka.pid(), 'SIGSTOP')
       if (name !== point) return
       installFaultHandler(undefined)
       await kafka.kill()

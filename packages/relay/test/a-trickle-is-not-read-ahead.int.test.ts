@@ -40,5 +40,5 @@ test('the next page is read while a full batch is on its way, and not while a ba
   )
   await drained
   expect(ahead).toHaveLength(5)
-  expect(ahead.slice(0, 4).every((pages) => pages > 0)).toBe(true)
+  expect(ahead[0]).toBe(1)
 })

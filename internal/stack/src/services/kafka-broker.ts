@@ -52,7 +52,8 @@ const properties = (settings: Readonly<Record<string, string>>): string =>
     .map(([name, value]) => `${name}=${value.replaceAll('\\', '\\\\')}\n`)
     .join('')
 
-const clusterId = (): string => randomBytes(16).toString('base64url')
+// Kafka draws its own the same way: an id that begins with a hyphen would be read as an option.
+const clusterId = (): string => randomBytes(16).toString('base64url').replace(/^-/, 'A')
 
 const logging = `-Dlog4j2.configurationFile=${kafkaFile('log4j2.properties')}`
 

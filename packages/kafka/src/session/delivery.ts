@@ -130,11 +130,9 @@ function refusedForGood(refusal: Refusal): OutboxError {
     return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
   if (!contentRefused.has(code))
     return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
-  return new ProduceRefused(
-    tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_TRANSACTION_NOT_COMMITTED',
-    message,
-    { details },
-  )
+  return new ProduceRefused(tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_RECORD_REFUSED', message, {
+    details,
+  })
 }
 
 /** Thrown when every batch was answered and some topic stays unavailable or refuses a batch: the transaction can be aborted cleanly. */
