@@ -12,7 +12,7 @@ export default defineConfig({
           name: 'int',
           globalSetup: ['./internal/stack/dist/vitest-global-setup.js'],
           include: ['{packages,internal,examples}/*/test/**/*.int.test.ts'],
-          testTimeout: 120_000,
+          testTimeout: 240_000,
           hookTimeout: 300_000,
           maxWorkers: 3, // they mostly wait, on two cores and up
           sequence: { groupOrder: 1 },
