@@ -68,6 +68,21 @@ const ensureTemplate = async (
   }
 }
 
+const unusedTriesMax = 100
+const unusedTryMs = 20
+
+/**
+ * Bounded patience with connections that are being closed: a pool has ended before its last server processes have, and
+ * one that is terminated meanwhile reports an error that nobody waits for. PostgreSQL has no signal for this.
+ */
+const untilUnused = async (client: pg.Client, name: string): Promise<void> => {
+  for (let attempt = 0; attempt < unusedTriesMax; attempt += 1) {
+    const { rowCount } = await client.query('select from pg_stat_activity where datname = $1', [name])
+    if (rowCount === 0) return
+    await new Promise((resolve) => setTimeout(resolve, unusedTryMs))
+  }
+}
+
 /** Makes an empty database, or a clone of a template. */
 export const createDatabase = async (options: CreateDatabaseOptions = {}): Promise<TestDatabase> => {
   const { template, serverUrl = sharedStack().postgres.url } = options
@@ -77,7 +92,10 @@ export const createDatabase = async (options: CreateDatabaseOptions = {}): Promi
     await client.query(`create database "${name}" template "${source}"`)
   })
   const drop = async (): Promise<void> => {
-    await withClient(serverUrl, (client) => client.query(`drop database if exists "${name}" with (force)`))
+    await withClient(serverUrl, async (client) => {
+      await untilUnused(client, name)
+      await client.query(`drop database if exists "${name}" with (force)`)
+    })
   }
   return { name, url: databaseUrl(serverUrl, name), drop, [Symbol.asyncDispose]: drop }
 }

@@ -3,12 +3,20 @@ import path from 'node:path'
 import { theLifeline } from './lifeline.js'
 import type { Say } from './progress.js'
 import { randomName } from './random-name.js'
-import { KafkaBroker } from './services/kafka-broker.js'
+import { KafkaBroker, type KafkaListener } from './services/kafka-broker.js'
 import { kafkaRuntime } from './services/kafka-runtime.js'
 
 export interface PrivateKafkaOptions {
   /** Lines for server.properties. */
   readonly settings?: Readonly<Record<string, string>>
+  /**
+   * Adds a second listener that is advertised at the port that this resolves with, for a proxy in front of it. Called
+   * before the broker starts, so nobody listens there yet. `brokers` stays the way past the proxy.
+   *
+   * @example
+   * proxiedAt: async (upstream) => (proxy = await startProxy({ protocol: 'kafka', upstream })).port
+   */
+  readonly proxiedAt?: (listener: KafkaListener) => Promise<number>
   readonly signal?: AbortSignal
 }
 
@@ -41,6 +49,7 @@ export const startPrivateKafka = async (options: PrivateKafkaOptions = {}): Prom
     runtime,
     signal: options.signal,
     settings: { ...shortSession, ...options.settings },
+    proxiedAt: options.proxiedAt,
     directory,
     say: silent,
   })

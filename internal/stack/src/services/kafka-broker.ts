@@ -9,11 +9,18 @@ import { ServiceProcess } from '../service-process.js'
 import { kafkaFile } from './kafka-jars.js'
 import type { KafkaRuntime } from './kafka-runtime.js'
 
+export interface KafkaListener {
+  readonly host: string
+  readonly port: number
+}
+
 export interface KafkaBrokerOptions {
   readonly directory: string
   readonly runtime: KafkaRuntime
   /** Added to server.properties, later lines win. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Asked once, before the broker starts: the port that its second listener is to be reached at. */
+  readonly proxiedAt?: ((listener: KafkaListener) => Promise<number>) | undefined
   readonly say: Say
   readonly signal?: AbortSignal | undefined
 }
@@ -46,11 +53,32 @@ const defaultSettings = (
   'log.cleaner.dedupe.buffer.size': '16777216', // of the heap; the default takes 128 MB
 })
 
+/** A second listener. Whoever asks it where the brokers are is sent to the proxy again, and not past it. */
+const proxiedSettings = (
+  settings: Readonly<Record<string, string>>,
+  port: number,
+  advertisedPort: number,
+): Record<string, string> => ({
+  ...settings,
+  listeners: `${settings['listeners']},PROXIED://127.0.0.1:${port}`,
+  'advertised.listeners': `${settings['advertised.listeners']},PROXIED://127.0.0.1:${advertisedPort}`,
+  'listener.security.protocol.map': `${settings['listener.security.protocol.map']},PROXIED:PLAINTEXT`,
+})
+
 const ready = /Kafka Server started/
 const properties = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)
     .map(([name, value]) => `${name}=${value.replaceAll('\\', '\\\\')}\n`)
     .join('')
+
+async function withProxy(
+  settings: Readonly<Record<string, string>>,
+  proxiedAt: KafkaBrokerOptions['proxiedAt'],
+): Promise<Readonly<Record<string, string>>> {
+  if (proxiedAt === undefined) return settings
+  const port = await freePort()
+  return proxiedSettings(settings, port, await proxiedAt({ host: '127.0.0.1', port }))
+}
 
 // Kafka draws its own the same way: an id that begins with a hyphen would be read as an option.
 const clusterId = (): string => randomBytes(16).toString('base64url').replace(/^-/, 'A')
@@ -81,7 +109,7 @@ export class KafkaBroker {
     const broker = new KafkaBroker(options, port)
     await mkdir(directory, { recursive: true })
     const settings = { ...defaultSettings(port, controllerPort, broker.logDirectory), ...options.settings }
-    await writeFile(broker.#settingsFile, properties(settings))
+    await writeFile(broker.#settingsFile, properties(await withProxy(settings, options.proxiedAt)))
     const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', broker.#settingsFile]
     await runCommand(runtime.java, [...runtime.toolOptions, logging, '-cp', runtime.classpath, ...format], {
       directory,
