@@ -27,14 +27,19 @@ export interface Fixture {
 }
 
 export async function setUp(
-  options: { readonly partitions?: number; readonly brokers?: readonly string[] } = {},
+  options: {
+    readonly partitions?: number
+    readonly brokers?: readonly string[]
+    /** Where the judge reads, when faults are to be kept away from it. */
+    readonly judgeBrokers?: readonly string[]
+  } = {},
 ): Promise<Fixture> {
-  const { partitions = 1, brokers = sharedStack().kafka.brokers } = options
+  const { partitions = 1, brokers = sharedStack().kafka.brokers, judgeBrokers = brokers } = options
   const client = await connectKafka({ brokers })
   onTestFinished(() => client.close())
   const progress = randomName('progress')
   await ensureProgressTopic(client, { topic: progress, partitions: 1 })
-  const topic = await createTopic('events', { partitions, brokers })
+  const topic = await createTopic('events', { partitions, brokers: judgeBrokers })
   const shard = randomName('shard')
   const transactionalIds = [`${shard}:a`, `${shard}:b`] as const
   const { maxMessageBytes } = await client.describeTopic(topic)
@@ -53,7 +58,12 @@ export async function setUp(
     records: (texts, partition = 0) => recordsOf(topic, partition, maxMessageBytes, texts),
     async committed() {
       const { classpath } = sharedStack().kafka
-      const records = await readTopic({ brokers, classpath, topic, isolation: 'read_committed' })
+      const records = await readTopic({
+        brokers: judgeBrokers,
+        classpath,
+        topic,
+        isolation: 'read_committed',
+      })
       return records.map(({ value }) => value?.toString() ?? 'null')
     },
   }
