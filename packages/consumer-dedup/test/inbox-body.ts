@@ -1,7 +1,7 @@
 /** The promises of inbox mode, one body for every driver. */
 import { randomName, type TestDatabase } from '@internal/stack'
 import { createConsumer, PermanentError, type Consumer } from '@oncebox/consumer-dedup'
-import type { Database } from '@oncebox/core'
+import { installFaultHandler, type Database } from '@oncebox/core'
 import type { TransactionHandle } from '@oncebox/outbox'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -34,6 +34,7 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       opened = driver.open(database.url)
     })
     afterEach(async () => {
+      installFaultHandler(undefined)
       await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
       await pool.query('truncate effects')
     })
@@ -136,6 +137,27 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
       expect(consumer.counts).toMatchObject({ handled: 1, retries: 2 })
     })
 
+    test('events behind one that is tried again wait for it', async () => {
+      const orders = await createOrders()
+      const consumer = consumerOf(orders)
+      consumer.on('order.placed', async (event, { tx }) => {
+        if (event.payload.value === 0 && event.metadata.attempt < 3) throw new Error('not yet')
+        await driver.insertEffect(tx, {
+          id: event.id,
+          key: event.payload.orderId,
+          value: event.payload.value,
+        })
+      })
+      const done = happens('consumerHandled', consumer.name, { count: 4 })
+
+      await publish(orders, events(4, { keys: 2 }))
+      await consumer.start()
+      await done
+
+      expect((await effects(pool)).map(({ value }) => value)).toEqual([0, 1, 2, 3])
+      expect(consumer.counts).toMatchObject({ handled: 4, retries: 2 })
+    })
+
     test('an error that the handler swallowed is an attempt: nothing of it is committed', async () => {
       const orders = await createOrders()
       const consumer = consumerOf(orders, { attemptsMax: 2 })
@@ -225,6 +247,38 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
         },
       ])
       expect(consumer.counts).toMatchObject({ handled: 1, duplicates: 1, deadLetters: 1 })
+    })
+
+    test('a dead letter whose transaction is lost is none: the event has its next chance', async () => {
+      const orders = await createOrders()
+      const consumer = consumerOf(orders)
+      let runs = 0
+      consumer.on('order.placed', async (event, { tx }) => {
+        runs += 1
+        if (runs === 1) throw new PermanentError('no customer')
+        await driver.insertEffect(tx, {
+          id: event.id,
+          key: event.payload.orderId,
+          value: event.payload.value,
+        })
+      })
+      let losses = 0
+      // The first transaction that gets this far is the dead letter's.
+      installFaultHandler((point) => {
+        if (point !== 'consumer.effect.done' || losses > 0) return
+        losses += 1
+        throw new Error('lost before its COMMIT')
+      })
+      const sent = events(1)
+      const done = happens('consumerHandled', consumer.name)
+
+      await consumer.start()
+      await publish(orders, sent)
+      await done
+
+      expect(losses).toBe(1)
+      expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+      expect(await deadLetters(consumer.name)).toEqual([])
     })
 
     test('the last attempt makes a dead letter, and replay runs the handler from there', async () => {
