@@ -147,11 +147,15 @@ export class Assignment<Tx> {
     const name = nameOf(partition.key)
     if (this.#partitions.get(name) !== partition) return
     this.#partitions.delete(name)
-    fetches.pause([partition.key])
     partition.abort(revoked())
+    this.#report.repositioning(topic, number, error)
+    try {
+      fetches.pause([partition.key])
+    } catch {
+      return // the client has ended: the assignment of the next one begins anew
+    }
     const count = (this.#doubts.get(name)?.count ?? 0) + 1
     this.#doubts.set(name, { count, refused })
-    this.#report.repositioning(topic, number, error)
     const { signal } = this.#generation
     this.#start(
       delay(count === 1 ? 0 : nextDelayMs(doubtBackoff, count - 1), signal).then(

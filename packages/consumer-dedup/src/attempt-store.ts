@@ -25,6 +25,8 @@ export const attemptKey = ({ source, id }: Pick<MarkKey, 'source' | 'id'>): stri
 export class AttemptStore {
   readonly #connection: SqlConnection
   readonly #consumer: string
+  /** Marks that were given up in good order when the database could not be told. At most one a partition. */
+  readonly #untold = new Set<string>()
 
   constructor(connection: SqlConnection, consumer: string) {
     this.#connection = connection
@@ -42,6 +44,7 @@ export class AttemptStore {
 
   /** Records that the event is about to run alone; counts a kill when the last one to say so never came back. */
   async startAlone(mark: MarkKey, { topicId, partition }: PartitionKey): Promise<Attempts> {
+    if (this.#untold.has(attemptKey(mark))) await this.#leave(mark)
     return first(
       await this.#connection.query<Attempts>(startAlone, [
         this.#consumer,
@@ -71,9 +74,18 @@ export class AttemptStore {
     )
   }
 
-  /** The event was given up in good order: the next one to start it must not count a kill. */
+  /**
+   * The event was given up, and this process lives: the next one to start it must not count a kill. A database that
+   * cannot be told now is told when the event is started again. Never throws.
+   */
   async leaveAlone(mark: MarkKey): Promise<void> {
+    this.#untold.add(attemptKey(mark))
+    await this.#leave(mark).catch(() => undefined)
+  }
+
+  async #leave(mark: MarkKey): Promise<void> {
     await this.#connection.query(leaveAlone, [this.#consumer, mark.source, mark.id])
+    this.#untold.delete(attemptKey(mark))
   }
 
   /** In the transaction that finishes the event. */

@@ -25,6 +25,7 @@ export class ConsumerRun<Tx> {
   readonly #group: GroupClient
   readonly #watch: TopicWatch
   readonly #positioned: Promise<void>
+  readonly #stopping = new AbortController()
   #isStarted = false
 
   /** @param onFatal Told once when the run cannot go on by itself; stop() has still to be called. */
@@ -73,17 +74,21 @@ export class ConsumerRun<Tx> {
   }
 
   /** Resolves when the partitions of the first assignment are positioned. */
-  async start(signal: AbortSignal | undefined): Promise<void> {
-    await checkMigrations(this.#options.db.outside, inboxMigrations)
-    signal?.throwIfAborted()
+  async start(given: AbortSignal | undefined): Promise<void> {
+    const { signal: stopping } = this.#stopping
+    const signal = given === undefined ? stopping : AbortSignal.any([given, stopping])
+    await unlessAborted(checkMigrations(this.#options.db.outside, inboxMigrations), signal)
     this.#isStarted = true
     this.#group.start()
     this.#watch.start()
-    await Promise.race([this.#positioned, rejectOnAbort(signal)])
+    await unlessAborted(this.#positioned, signal)
   }
 
   /** Finishes the events in hand and leaves the group; after `timeoutMs` gives them up. */
   async stop(timeoutMs: number): Promise<void> {
+    this.#stopping.abort(
+      new OutboxError('CONSUMER_OPTIONS_INVALID', 'the consumer was stopped while it started'),
+    )
     if (!this.#isStarted) return
     const left = this.#group.stop()
     left.catch(() => undefined) // awaited below, unless a handler never returns
@@ -92,12 +97,13 @@ export class ConsumerRun<Tx> {
         new OutboxError('CONSUMER_STOP_TIMEOUT', `the work in hand was not finished in ${timeoutMs} ms`),
       )
       if (!(await settlesWithin(left, graceMs))) {
-        await this.#endBackends()
+        await settlesWithin(this.#endBackends(), graceMs)
         await settlesWithin(left, graceMs)
       }
     }
     this.#assignment.abort(revoked())
-    await Promise.all([this.#watch.stop(), this.#assignment.settled()])
+    // Bounded: a statement that a silent database never answers must not hold the stop.
+    await settlesWithin(Promise.all([this.#watch.stop(), this.#assignment.settled()]), graceMs)
     await this.#cluster.close()
   }
 
@@ -128,7 +134,7 @@ function kafkaOf({
   })
 }
 
-async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), ms)
@@ -140,8 +146,17 @@ async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolea
   }
 }
 
-function rejectOnAbort(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+/** The promise, or a rejection with the signal's reason, whichever is first. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', onAbort, { once: true })
   })
+  try {
+    if (signal.aborted) onAbort()
+    await Promise.race([aborted, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

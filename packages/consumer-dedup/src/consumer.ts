@@ -96,20 +96,23 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
     if (this.#handlers.size === 0)
       throw new OutboxError('CONSUMER_HANDLER_MISSING', `consumer ${this.name} has no handlers`)
     signal?.throwIfAborted()
-    await this.#stopping
+    const stopped = this.#stopping
     this.#state = 'starting'
     this.#failure = undefined
     this.#stopping = undefined
     const run = new ConsumerRun(this.#options, this.#handlers, this.#report, (error) =>
       this.#fail(run, error),
     )
+    // In place before the first await: a stop() or another start() that comes now finds this one.
     this.#run = run
     try {
+      await stopped
       await run.start(signal)
       if (this.#state === 'starting') this.#state = 'running'
     } catch (error) {
+      const isCurrent = this.#run === run // not when stop() was called, and perhaps start() again
       await this.#end(run, 0)
-      if (this.#state === 'starting') this.#state = 'stopped'
+      if (isCurrent && this.#state === 'starting') this.#state = 'stopped'
       throw error
     }
   }

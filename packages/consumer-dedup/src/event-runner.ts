@@ -73,14 +73,29 @@ export class EventRunner<Tx> {
   }
 
   async #runEvent(subject: Subject, context: EventContext, payload: unknown): Promise<void> {
+    const alone = { isStarted: false }
+    try {
+      await this.#tryEvent(subject, context, payload, alone)
+    } catch (error) {
+      // Stopped, revoked, or the database is away: nobody died over this event.
+      if (alone.isStarted) await this.#attempts.leaveAlone(subject.mark)
+      throw error
+    }
+  }
+
+  async #tryEvent(
+    subject: Subject,
+    context: EventContext,
+    payload: unknown,
+    alone: { isStarted: boolean },
+  ): Promise<void> {
     const { record, envelope, mark } = subject
     let known = context.known.get(attemptKey(mark)) ?? { attempts: 0, kills: 0 }
-    let alone = false
     for (let reruns = 0; ;) {
       context.signal.throwIfAborted()
-      if (context.alone && !alone) {
+      if (context.alone && !alone.isStarted) {
         known = await this.#startAlone(subject, context)
-        alone = true
+        alone.isStarted = true
         if (known.kills >= this.#options.killsMax)
           return await this.#giveUp(subject, context, known, killed(subject, known))
       }
@@ -94,10 +109,7 @@ export class EventRunner<Tx> {
           : this.#report.duplicate(record, what)
       }
       if (outcome.failure === 'database') throw unavailable(outcome.error)
-      if (context.signal.aborted) {
-        if (alone) await this.#attempts.leaveAlone(mark)
-        throw context.signal.reason
-      }
+      if (context.signal.aborted) throw context.signal.reason
       if (outcome.failure === 'permanent')
         return await this.#giveUp(subject, context, { ...known, attempts: attempt }, outcome.error)
       if (outcome.failure === 'again' && reruns < rerunsMax) {
@@ -106,7 +118,7 @@ export class EventRunner<Tx> {
         continue
       }
       known = await this.#fail(subject, context, outcome.error)
-      alone = false
+      alone.isStarted = false
       if (known.attempts >= this.#options.attemptsMax)
         return await this.#giveUp(subject, context, known, outcome.error)
       this.#report.retrying(record, { ...envelope, attempt }, outcome.error)

@@ -133,12 +133,16 @@ export class GroupClient {
       await Promise.race([crash, aborted(signal)])
     } finally {
       await consumer.disconnect().catch(() => undefined)
+      // Whatever still wants to pause or place partitions of this client would find it gone.
+      this.#events.onRevoked()
     }
   }
 
   #listen(consumer: Consumer, fetches: FetchControls): void {
     // Listeners run inside emit: GROUP_JOIN is emitted before the first fetch of the new assignment.
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      // A join cannot be given up: the group may let this member in long after the stop. It leaves again.
+      if (this.#stop.signal.aborted) return this.#events.onRevoked()
       this.#isRebalancing = false
       clearTimeout(this.#rebalanceTimer)
       this.#rebalanceTimer = undefined
