@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
+import { hostname } from 'node:os'
 import { pino } from 'pino'
 import { channels, delay, nextDelayMs, OutboxError, type Service, type ServiceState } from '@oncebox/core'
 import { connectKafka, type KafkaClient } from '@oncebox/kafka'
@@ -67,6 +69,7 @@ class ShardRelay implements Relay {
   #run: Promise<void> | undefined
   #http: RelayHttpServer | undefined
   #epoch: number | undefined
+  #holder = ''
   #failedAttempts = 0
 
   constructor(options: ResolvedRelayOptions, openReader: OpenReader, log: RelayLogger) {
@@ -94,6 +97,7 @@ class ShardRelay implements Relay {
     this.#state = 'starting'
     this.#stopping = new AbortController()
     this.#epoch = undefined
+    this.#holder = `${hostname()}:${process.pid}:${randomUUID()}`
     const opened = once(this.#events, 'opened')
     const timeout = AbortSignal.timeout(this.#options.startTimeoutMs)
     const giveUp = AbortSignal.any(signal === undefined ? [timeout] : [timeout, signal])
@@ -172,6 +176,7 @@ class ShardRelay implements Relay {
             shard,
             kafka,
             database,
+            holder: this.#holder,
             heldEpoch: this.#epoch,
             signal,
             onEpoch: (epoch) => {

@@ -6,6 +6,7 @@ export interface Claim {
   readonly generation: number
   readonly relay: string
   readonly incarnation: string
+  /** One run of a relay in one process, and nobody else. */
   readonly holder: string
   readonly clusterId: string
   readonly progressTopic: string
@@ -17,8 +18,9 @@ const lockClass = 0x6f6e6365
 
 /**
  * Raises the epoch of a shard and returns it. The lock is taken exclusively, so no statement of an older holder that
- * checked its epoch is still on its way. `expected` is the epoch this process held: when another one is the highest by
- * now, the shard has a new holder.
+ * checked its epoch is still on its way. `expected` is the epoch this process held: when somebody else has raised it
+ * since, the shard has a new holder. An epoch that this holder raised without learning of it (the commit was not
+ * answered) is its own: taken for a rival's, it would stop a relay that is alone.
  * @throws OutboxError RELAY_FENCED
  */
 export async function claimShard(
@@ -31,12 +33,12 @@ export async function claimShard(
     await client.query('set local synchronous_commit = on')
     await client.query('select pg_advisory_xact_lock($1, $2)', [lockClass, claim.shard])
     // A statement of its own: it must see what the lock waited for.
-    const held = await client.query<{ epoch: string | null }>(
-      'select max(epoch) as epoch from outbox.claims where shard = $1',
+    const held = await client.query<{ epoch: string; holder: string }>(
+      'select epoch, holder from outbox.claims where shard = $1 order by epoch desc limit 1',
       [claim.shard],
     )
     const highest = Number(held.rows[0]?.epoch ?? 0)
-    if (expected !== undefined && highest !== expected) {
+    if (expected !== undefined && highest !== expected && held.rows[0]?.holder !== claim.holder) {
       throw new OutboxError('RELAY_FENCED', `shard ${claim.shard} of relay ${claim.relay} has a new holder`, {
         details: { shard: claim.shard, epoch: expected, newEpoch: highest },
       })

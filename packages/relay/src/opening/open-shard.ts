@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { faultPoint, OutboxError } from '@oncebox/core'
 import {
   ensureProgressTopic,
@@ -35,6 +34,8 @@ export interface OpenShardRequest {
   readonly shard: number
   readonly kafka: KafkaClient
   readonly database: DatabaseConnections
+  /** Names this run of the relay in its claims; unique, so that it knows its own. */
+  readonly holder: string
   /** The epoch this process held before, when it re-opens after a doubt; only its holder may raise it. */
   readonly heldEpoch: number | undefined
   /** Told as soon as the epoch is raised, so that a failed start is still the holder of it. */
@@ -71,7 +72,7 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
     {
       ...identity,
       relay: options.name,
-      holder: `${hostname()}:${process.pid}`,
+      holder: request.holder,
       clusterId: kafka.clusterId,
       progressTopic: progress.name,
       progressTopicId: progress.topicId,
