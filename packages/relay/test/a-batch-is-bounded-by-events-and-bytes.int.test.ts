@@ -23,6 +23,24 @@ test('a batch ends at its events', async () => {
   expect(await drain(bed, 30)).toEqual([7, 7, 7, 7, 2])
 })
 
+// The relay works out from the bytes whether a page was cut: counted too high, a window would never seem complete.
+test('tombstones below the bytes of a batch end their window', async () => {
+  await using bed = await setUp({ relay: { batch: { bytesMax: 1_000 } } })
+  await bed.pool.query(
+    `insert into outbox.events (bucket, id, source, topic, type, key)
+     select 0, outbox.uuid7(), 'test', $1, 'test.happened', 'k' from generate_series(1, 3)`,
+    [bed.topic],
+  )
+  const complete: boolean[] = []
+  const listener = (message: unknown): void => {
+    const published = message as { relay: string; position: { complete: boolean } }
+    if (published.relay === bed.relayName) complete.push(published.position.complete)
+  }
+  channels.relayPublished.subscribe(listener)
+  await drain(bed, 3).finally(() => channels.relayPublished.unsubscribe(listener))
+  expect(complete).toEqual([true])
+})
+
 const fill = async (bed: Bed, events: number, bytes: number): Promise<unknown> =>
   await bed.pool.query(
     `insert into outbox.events (bucket, id, source, topic, type, key, payload)

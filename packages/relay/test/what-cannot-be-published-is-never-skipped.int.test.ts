@@ -47,6 +47,53 @@ test('an event dated beyond what its topic takes stops the relay, typed, instead
   await expect(relay.stopped).rejects.toMatchObject({ code: 'KAFKA_RECORD_REFUSED' })
 })
 
+test.for(['infinity', '-infinity', '12000-01-01', '4000-01-01 BC'])(
+  'an event dated %s, which no CloudEvents time can name, stops the relay, typed, instead of being tried for ever',
+  async (date) => {
+    await using bed = await setUp()
+    await bed.pool.query(
+      `insert into outbox.events (bucket, id, source, topic, type, key, payload, occurred_at)
+       values (0, outbox.uuid7(), 'test', $1, 'test.happened', 'a', '{}', $2)`,
+      [bed.topic, date],
+    )
+    const { rows } = await bed.pool.query<{ id: string }>('select id from outbox.events')
+    await using relay = createRelay(bed.options)
+    const reopened = untilSeen('relayReopening', bed.relayName).then((doubt) => {
+      throw new Error('it is tried again', { cause: doubt })
+    })
+    await relay.start()
+    await expect(Promise.race([relay.stopped, reopened])).rejects.toMatchObject({
+      code: 'RELAY_EVENT_UNPUBLISHABLE',
+      details: { id: rows[0]?.id },
+    })
+  },
+)
+
+test('a topic that gets more partitions takes events for them at once, from a relay that knew it smaller', async () => {
+  await using bed = await setUp({ partitions: 1 })
+  await using relay = createRelay(bed.options)
+  const first = untilPublished(bed.relayName, 1)
+  await relay.start()
+  await bed.emit(['a'])
+  await first
+  const admin = new Kafka({
+    clientId: 'test',
+    brokers: [...sharedStack().kafka.brokers],
+    logLevel: logLevel.NOTHING,
+  }).admin()
+  await admin.connect()
+  await admin.createPartitions({ topicPartitions: [{ topic: bed.topic, count: 3 }] })
+  await admin.disconnect()
+  const second = untilPublished(bed.relayName, 1)
+  await bed.pool.query(
+    `insert into outbox.events (bucket, id, source, topic, type, key, partition, payload)
+     values (0, outbox.uuid7(), 'test', $1, 'test.happened', 'b', 2, '{}')`,
+    [bed.topic],
+  )
+  await Promise.race([second, relay.stopped])
+  expect((await bed.published()).map(({ partition }) => partition)).toEqual([0, 2])
+})
+
 test('a topic that does not exist yet halts publishing and loses nothing: it goes on by itself', async () => {
   await using bed = await setUp()
   const late = randomName('late')

@@ -29,6 +29,9 @@ interface Route {
 }
 
 const postgresEpochMs = 946_684_800_000
+// Years 0000 to 9999: what a CloudEvents time (RFC 3339) can name. PostgreSQL knows more, and infinity.
+const timeMinMs = Date.parse('0000-01-01T00:00:00Z')
+const timeMaxMs = Date.parse('9999-12-31T23:59:59.999Z')
 // spec version, type, source
 const routeHeaderCount = 3
 const jsonContentType = encodeHeader(envelopeHeaders.contentType, 'application/json')
@@ -47,17 +50,27 @@ export class BatchEncoder {
     this.#kafka = kafka
   }
 
-  /** Forgets what is known of topics: partition counts and limits are asked again. */
-  forgetTopics(): void {
-    this.#routes.clear()
-  }
-
   /**
+   * What is known of a topic may be old: before an event is refused for good, its topic is asked again whether it has
+   * more partitions or a higher limit by now.
+   *
    * @param after Sequence number of the last event before this page; a row at or below it is refused (W6).
    * @throws OutboxError RELAY_EVENT_UNPUBLISHABLE, RELAY_TOPIC_UNAVAILABLE, RELAY_ORDER_BROKEN
    */
   async encode(rows: CopyRows, after: bigint, signal: AbortSignal): Promise<EncodedBatch> {
-    const partitions = new Map<TopicDescription, PartitionRecords[]>()
+    try {
+      return await this.#encode(rows, after, signal)
+    } catch (error) {
+      if (!OutboxError.is(error, 'RELAY_EVENT_UNPUBLISHABLE')) throw error
+      this.#routes.clear()
+      rows.rewind()
+      return await this.#encode(rows, after, signal)
+    }
+  }
+
+  async #encode(rows: CopyRows, after: bigint, signal: AbortSignal): Promise<EncodedBatch> {
+    // By name: a topic that is described again in the middle of a page must not get two lists of one partition.
+    const partitions = new Map<string, PartitionRecords[]>()
     const { bytes, starts, ends } = rows
     let lastSeq = after
     let events = 0
@@ -71,6 +84,8 @@ export class BatchEncoder {
       const route = this.#routes.get(routeKey) ?? (await this.#addRoute(routeKey, rows, signal))
       const timestampMs =
         postgresEpochMs + Math.floor(Number(bytes.readBigInt64BE(starts[column.occurred_at])) / 1000)
+      if (timestampMs < timeMinMs || timestampMs > timeMaxMs)
+        throw unpublishable(rows, route, seq, noSuchTime())
       const partition = partitionOf(rows, route.topic)
       if (partition >= route.topic.partitions)
         throw unpublishable(rows, route, seq, noSuchPartition(partition, route.topic))
@@ -78,8 +93,7 @@ export class BatchEncoder {
       if (timestampMs < oldestMs) oldestMs = timestampMs
       lastSeq = seq
       events++
-      boundedBytes +=
-        rowOverheadBytes + (ends[column.payload] ?? 0) - Math.max(starts[column.payload] ?? 0, 0)
+      boundedBytes += rowOverheadBytes + bytesOf(rows, column.payload)
     }
     return {
       partitions: [...partitions.values()].flatMap((list) => list.filter((records) => records !== undefined)),
@@ -91,12 +105,12 @@ export class BatchEncoder {
   }
 
   #records(
-    partitions: Map<TopicDescription, PartitionRecords[]>,
+    partitions: Map<string, PartitionRecords[]>,
     topic: TopicDescription,
     partition: number,
   ): PartitionRecords {
-    let list = partitions.get(topic)
-    if (list === undefined) partitions.set(topic, (list = []))
+    let list = partitions.get(topic.name)
+    if (list === undefined) partitions.set(topic.name, (list = []))
     return (list[partition] ??= new PartitionRecords(topic.name, partition, {
       maxMessageBytes: topic.maxMessageBytes,
     }))
@@ -148,7 +162,7 @@ export class BatchEncoder {
   async #describe(name: string, signal: AbortSignal): Promise<TopicDescription> {
     for (const route of this.#routes.values()) if (route.topic.name === name) return route.topic
     try {
-      return await this.#kafka.describeTopic(name, { signal })
+      return await this.#kafka.describeTopic(name, { refresh: true, signal })
     } catch (cause) {
       throw OutboxError.is(cause, 'KAFKA_TOPIC_UNAVAILABLE')
         ? new OutboxError('RELAY_TOPIC_UNAVAILABLE', `topic ${name} does not exist or is not accessible`, {
@@ -170,6 +184,12 @@ function appendServiceHeaders(text: string, pieces: Buffer[]): number {
   return entries.length + 1
 }
 
+/** Length of a field; 0 for null. */
+function bytesOf({ starts, ends }: CopyRows, index: number): number {
+  const start = starts[index] ?? -1
+  return start < 0 ? 0 : (ends[index] ?? 0) - start
+}
+
 function partitionOf({ bytes, starts, ends }: CopyRows, topic: TopicDescription): number {
   const explicit = starts[column.partition] ?? -1
   if (explicit >= 0) return bytes.readInt32BE(explicit)
@@ -182,6 +202,8 @@ function partitionOf({ bytes, starts, ends }: CopyRows, topic: TopicDescription)
 // Asked of Kafka it would be a topic that is not ready, tried again for ever; it is an event that names what is not there.
 const noSuchPartition = (partition: number, { partitions }: TopicDescription): Error =>
   new Error(`it asks for partition ${partition}, and the topic has ${partitions}`)
+
+const noSuchTime = (): Error => new Error('its occurred_at is not in the years 0000 to 9999')
 
 function unpublishable(
   { bytes, starts, ends }: CopyRows,

@@ -7,6 +7,7 @@ import { OutboxError } from '@oncebox/core'
  */
 export class CopyRows {
   readonly #bytes: Buffer
+  readonly #firstAt: number
   #at: number
   /** Offsets of the fields of the row under the cursor; a start of -1 is SQL null. */
   readonly starts: Int32Array
@@ -17,7 +18,13 @@ export class CopyRows {
     this.starts = new Int32Array(fields)
     this.ends = new Int32Array(fields)
     // Signature of 11 bytes, flags, length of the header extension.
-    this.#at = bytes.length === 0 ? 0 : 19 + bytes.readInt32BE(15)
+    this.#firstAt = bytes.length === 0 ? 0 : 19 + bytes.readInt32BE(15)
+    this.#at = this.#firstAt
+  }
+
+  /** Back to before the first row. */
+  rewind(): void {
+    this.#at = this.#firstAt
   }
 
   get bytes(): Buffer {
