@@ -61,6 +61,17 @@ test('a start that was overtaken between its ids and its claim fails instead of 
   expect(await committed()).toEqual(['fresh'])
 })
 
+// Crossed starts leave each with one id. Only a claim on the id that was initialised first shows that the other is lost, too.
+test('a start that lost its first id to another one cannot claim with its second', async () => {
+  const { open, transactionalIds } = await setUp()
+  const hold = holdAt('relay.ids.initialised')
+  const crossed = open().catch((error: unknown) => error)
+  await hold.reached
+  await open({ transactionalIds: [transactionalIds[0], `${transactionalIds[1]}:another`] })
+  hold.release()
+  expect(await crossed).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
+})
+
 test('a restart with the same ids goes on where the last session ended', async () => {
   const { open, records, committed } = await setUp()
   for (const run of ['first', 'second', 'third']) {

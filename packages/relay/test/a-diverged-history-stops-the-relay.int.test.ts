@@ -30,6 +30,22 @@ test('a dump and restore: the window record is there, as a copy', async () => {
   })
 })
 
+// Epochs and window numbers repeat when two histories part; the incarnation does not.
+test('a record of the same epoch and number that another incarnation wrote proves nothing', async () => {
+  await using bed = await setUp()
+  await publish(bed, 3)
+  const { rowCount } = await bed.pool.query(
+    `with ours as (delete from outbox.windows where window_number > 0 returning *)
+     insert into outbox.windows (shard, generation, epoch, window_number, incarnation, to_snapshot)
+     select shard, generation, epoch, window_number, gen_random_uuid(), to_snapshot from ours`,
+  )
+  expect(rowCount).toBeGreaterThan(0)
+  await expect(startOn(bed, bed.url)).rejects.toMatchObject({
+    ...diverged,
+    message: expect.stringContaining('no record') as string,
+  })
+})
+
 test('the wrong database: Kafka has a position, the database has never published', async () => {
   await using bed = await setUp()
   await publish(bed, 1)

@@ -55,6 +55,27 @@ test('a record that is refused aborts its batch, which is then published once, u
   expect(await bed.published()).toHaveLength(2)
 })
 
+// A record over a fresh connection, after a crash and under the new life that another relay began, would prove a snapshot that is worthless.
+test('a record under another life than its window is refused', async () => {
+  await using bed = await setUp()
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  await untilSeen('relayIdle', bed.relayName)
+  let crashes = 1
+  installFaultHandler(async (name) => {
+    if (name === 'relay.window.taken' && crashes-- > 0)
+      await bed.pool.query('truncate outbox.life; insert into outbox.life default values')
+  })
+  const doubt = untilSeen('relayReopening', bed.relayName)
+  const published = untilPublished(bed.relayName, 1)
+  await bed.emit(['a'])
+  expect(await Promise.race([doubt, published])).toMatchObject({
+    error: { code: 'KAFKA_TRANSACTION_NOT_COMMITTED', cause: { code: 'RELAY_LIFE_ENDED' } },
+  })
+  await published
+  expect(await bed.published()).toHaveLength(1)
+})
+
 test('a life that ends while the relay idles is noticed by the next poll', async () => {
   await using bed = await setUp()
   await using relay = createRelay(bed.options)
@@ -63,4 +84,18 @@ test('a life that ends while the relay idles is noticed by the next poll', async
   const doubt = untilSeen('relayReopening', bed.relayName)
   await bed.pool.query('truncate outbox.life')
   expect(await doubt).toMatchObject({ error: { code: 'RELAY_LIFE_ENDED' } })
+})
+
+// The process lives on, and another server answers that never had its last record: a lossy failover.
+test('a record that is gone while the relay idles is noticed by the next poll, and the relay stops, typed', async () => {
+  await using bed = await setUp()
+  await using relay = createRelay(bed.options)
+  const published = untilPublished(bed.relayName, 1)
+  await relay.start()
+  await bed.emit(['a'])
+  await published
+  const doubt = untilSeen('relayReopening', bed.relayName)
+  await bed.pool.query('delete from outbox.windows where window_number > 0')
+  expect(await doubt).toMatchObject({ error: { code: 'RELAY_LIFE_ENDED' } })
+  await expect(relay.stopped).rejects.toMatchObject({ code: 'RELAY_HISTORY_DIVERGED' })
 })
