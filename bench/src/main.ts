@@ -3,14 +3,15 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Benchmark, Figure } from './benchmark.js'
 import { relayBenchmark } from './relay/relay-benchmark.js'
+import { sessionBenchmark } from './session/session-benchmark.js'
 import { missedTargets } from './targets.js'
 
 // `pnpm bench NAME [--json FILE] [--check]`: figures as min, median, max over the rounds of one run.
-const benchmarks: readonly Benchmark[] = [relayBenchmark]
+const benchmarks: readonly Benchmark[] = [relayBenchmark, sessionBenchmark]
 
 const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N]
 
-${benchmarks.map(({ name, summary }) => `  ${name}  ${summary}`).join('\n')}
+${benchmarks.map(({ name, summary }) => `  ${name.padEnd(7)}  ${summary}`).join('\n')}
 
   --check      exit 1 when a figure misses its target in bench/targets.json, and name it
   --json FILE  write the figures

@@ -1,6 +1,7 @@
 import { Kafka, logLevel } from 'kafkajs'
 import pg from 'pg'
-import { environment, report } from './drain.js'
+import { report } from '../drained.js'
+import { environment } from './drain.js'
 
 // The same rows with kafkajs's transactional producer: 5,000 a transaction as the relay, the next page read while one
 // is sent, the same headers. It keeps no position, so a crash would lose or double a page: this is its best case.

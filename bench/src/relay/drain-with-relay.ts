@@ -1,6 +1,7 @@
 import { channels } from '@oncebox/core'
 import { createRelay } from '@oncebox/relay'
-import { environment, report } from './drain.js'
+import { report } from '../drained.js'
+import { environment } from './drain.js'
 
 // Drains the backlog with the relay; the clock runs from the shard being opened to the last commit.
 const { databaseUrl, brokers, name, events } = environment()

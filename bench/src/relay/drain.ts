@@ -1,4 +1,4 @@
-import type { Drained } from './relay-benchmark.js'
+import { passed } from '../drained.js'
 
 export interface DrainEnvironment {
   readonly databaseUrl: string
@@ -10,28 +10,10 @@ export interface DrainEnvironment {
 }
 
 /** What the benchmark passes to a drain process. */
-export function environment(): DrainEnvironment {
-  const read = (name: string): string => {
-    const value = process.env[name]
-    if (value === undefined) throw new Error(`${name} is not set: run pnpm bench relay`)
-    return value
-  }
-  return {
-    databaseUrl: read('BENCH_DATABASE_URL'),
-    brokers: read('BENCH_BROKERS').split(','),
-    topic: read('BENCH_TOPIC'),
-    name: read('BENCH_NAME'),
-    events: Number(read('BENCH_EVENTS')),
-  }
-}
-
-export function report(events: number, startedMs: number, startedCpu: NodeJS.CpuUsage): void {
-  const { user, system } = process.cpuUsage(startedCpu)
-  const drained: Drained = {
-    events,
-    seconds: (performance.now() - startedMs) / 1000,
-    cpuSeconds: (user + system) / 1e6,
-    rssMb: process.memoryUsage.rss() / 2 ** 20,
-  }
-  process.stdout.write(JSON.stringify(drained))
-}
+export const environment = (): DrainEnvironment => ({
+  databaseUrl: passed('BENCH_DATABASE_URL'),
+  brokers: passed('BENCH_BROKERS').split(','),
+  topic: passed('BENCH_TOPIC'),
+  name: passed('BENCH_NAME'),
+  events: Number(passed('BENCH_EVENTS')),
+})

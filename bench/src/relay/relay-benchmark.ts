@@ -1,18 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { createDatabase, createTopic, randomName, startStack, type Stack } from '@internal/stack'
-import { figure, type Benchmark, type BenchmarkOptions, type Figure } from '../benchmark.js'
+import { figure, type Benchmark, type Figure } from '../benchmark.js'
+import { outputOf } from '../child-output.js'
+import { describeDrained, rate, type Drained } from '../drained.js'
+import { wholeNumber } from '../whole-number.js'
 import { fillBacklog } from './fill-backlog.js'
-
-/** What a drain, in a process of its own, reports. */
-export interface Drained {
-  readonly events: number
-  readonly seconds: number
-  readonly cpuSeconds: number
-  readonly rssMb: number
-}
 
 /** The rows of one backlog, drained by the relay and by kafkajs's transactional producer, in turn. */
 export const relayBenchmark: Benchmark = {
@@ -40,9 +32,7 @@ export const relayBenchmark: Benchmark = {
         await using database = await createDatabase({ serverUrl: stack.postgres.url, template })
         const drained = await drain(name, { stack, url: database.url, topic, events, signal: options.signal })
         samples[name].push(drained)
-        options.say(
-          `round ${round}: ${name.padEnd(7)} ${Math.round(drained.events / drained.seconds).toLocaleString('en')} events/s, ${drained.cpuSeconds.toFixed(1)} s CPU, ${drained.rssMb.toFixed(0)} MB RSS`,
-        )
+        options.say(`round ${round}: ${name.padEnd(7)} ${describeDrained(drained)}`)
       }
     }
     return figures(samples)
@@ -64,20 +54,19 @@ async function drain(
   { stack, url, topic, events, signal }: Drain,
 ): Promise<Drained> {
   const script = fileURLToPath(new URL(`./drain-with-${name}.js`, import.meta.url))
-  const child = spawn(process.execPath, [script], {
-    env: {
-      ...process.env,
+  const output = await outputOf({
+    name,
+    program: process.execPath,
+    arguments: [script],
+    environment: {
       BENCH_DATABASE_URL: url,
       BENCH_BROKERS: stack.kafka.brokers.join(','),
       BENCH_TOPIC: topic,
       BENCH_NAME: randomName(name),
       BENCH_EVENTS: String(events),
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
     signal,
   })
-  const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
-  if (code !== 0) throw new Error(`${name} ended with ${String(code)}`)
   return JSON.parse(output) as Drained
 }
 
@@ -88,7 +77,6 @@ function figures({
   readonly relay: readonly Drained[]
   readonly kafkajs: readonly Drained[]
 }): Figure[] {
-  const rate = ({ events, seconds }: Drained): number => events / seconds
   const ratios = relay.map((drained, round) => rate(drained) / rate(kafkajs[round] ?? drained))
   return [
     figure('relay', 'events/s', relay.map(rate)),
@@ -110,11 +98,4 @@ function figures({
       relay.map(({ cpuSeconds }) => cpuSeconds),
     ),
   ]
-}
-
-function wholeNumber({ values }: BenchmarkOptions, name: string, fallback: number): number {
-  const value = values[name]
-  if (value === undefined) return fallback
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw new Error(`--${name} ${value}: it must be a whole number above 0`)
-  return Number(value)
 }
