@@ -88,14 +88,23 @@ export const errorCodes = {
   RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
 
   KAFKA_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
-  KAFKA_UNSUPPORTED: row(
-    false,
-    'use Kafka 4.0 or newer with transaction.version 2: bin/kafka-features.sh upgrade --feature transaction.version=2',
-  ),
+  KAFKA_UNSUPPORTED: row(false, 'use Kafka 3.9 or newer'),
   KAFKA_FENCED: row(false, 'another process has initialised the same transactional id'),
   KAFKA_TRANSACTION_NOT_COMMITTED: row(
     true,
     'none: nothing of the transaction is visible; re-open the session and publish it again',
+  ),
+  KAFKA_TRANSACTION_TIMED_OUT: row(
+    true,
+    'publish smaller transactions, or raise transactionTimeoutMs: the coordinator aborted this one',
+  ),
+  KAFKA_TRANSACTION_TORN: row(
+    false,
+    'leave the partition alone: no transaction of this session may be aborted on it; give the topic replication 3, and see docs/reference/errors.md',
+  ),
+  KAFKA_GROUP_FENCED: row(
+    true,
+    'join the group again: another member has these partitions, or will have them',
   ),
   KAFKA_TRANSACTION_UNKNOWN: row(
     true,

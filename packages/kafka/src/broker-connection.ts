@@ -2,7 +2,7 @@ import { OutboxError } from '@oncebox/core'
 import { createKafkajsConnection, type KafkajsConnection } from './kafkajs-internals.js'
 import type { BrokerAddress, ResolvedKafkaOptions } from './options.js'
 import type { Api } from './protocol/api.js'
-import { apiVersions } from './protocol/api-versions.js'
+import { apiVersions, thisSoftware, type ApiVersionsAnswer } from './protocol/api-versions.js'
 import { requireSupport } from './protocol/required.js'
 import { Reader } from './wire/reader.js'
 import { Writer } from './wire/writer.js'
@@ -11,6 +11,9 @@ import { Writer } from './wire/writer.js'
 export interface SentRequest<Answer> {
   readonly answer: Promise<Answer>
 }
+
+/** Who wants to know what a broker says of itself when a connection is opened. */
+export type OnSupport = (answer: ApiVersionsAnswer) => void
 
 /** One socket to one broker, past ApiVersions and SASL. Requests are answered in the order they were sent. */
 export class BrokerConnection {
@@ -40,13 +43,14 @@ export class BrokerConnection {
     address: BrokerAddress,
     options: ResolvedKafkaOptions,
     signal: AbortSignal,
+    onSupport: OnSupport,
   ): Promise<BrokerConnection> {
     signal.throwIfAborted()
     const connection = new BrokerConnection(address, options)
     const giveUp = (): void => connection.close()
     signal.addEventListener('abort', giveUp, { once: true })
     try {
-      await connection.#open()
+      await connection.#open(onSupport)
       return connection
     } catch (error) {
       connection.close()
@@ -87,13 +91,14 @@ export class BrokerConnection {
     this.#raw.socket?.destroy(closed)
   }
 
-  async #open(): Promise<void> {
+  async #open(onSupport: OnSupport): Promise<void> {
     await this.#raw.connect().catch((error: unknown) => {
       throw this.#unavailable(error)
     })
-    const { answer } = await this.#write(apiVersions, { software: 'oncebox', softwareVersion: '0' })
+    const { answer } = await this.#write(apiVersions, thisSoftware)
     const supported = await answer
     requireSupport(supported, `${this.address.host}:${this.address.port}`)
+    onSupport(supported)
     if (this.#options.sasl === undefined) return
     this.#raw.setVersions(
       Object.fromEntries(

@@ -9,10 +9,18 @@ import {
   type ResolvedKafkaOptions,
 } from './options.js'
 import type { Api } from './protocol/api.js'
+import { apiVersions, thisSoftware, type ApiVersionsAnswer } from './protocol/api-versions.js'
 import { describeConfigs } from './protocol/describe-configs.js'
-import { coordinatorNotReady, describeCode, errorCode, topicNotReady } from './protocol/error-codes.js'
-import { findCoordinator } from './protocol/find-coordinator.js'
+import {
+  authorizationFailed,
+  coordinatorNotReady,
+  describeCode,
+  errorCode,
+  topicNotReady,
+} from './protocol/error-codes.js'
+import { findCoordinator, type CoordinatorKind } from './protocol/find-coordinator.js'
 import { metadata, type MetadataAnswer } from './protocol/metadata.js'
+import { transactionVersionOf, type TransactionVersion } from './protocol/transaction-version.js'
 
 /** Where the partitions of a topic are led. */
 export interface TopicLayout {
@@ -25,9 +33,10 @@ const connectDeadlineMs = 15_000
 const topicPatienceMs = 5_000
 const retry = { minMs: 20, maxMs: 500 }
 const defaultMaxMessageBytes = 1_048_588
+const featuresMaxAgeMs = 10_000
 
 /**
- * Connects and checks that the cluster speaks transactions v2 (KIP-890).
+ * Connects and checks that the cluster speaks what sessions and readers need: Kafka 3.9 or newer.
  *
  * @example
  * await using client = await connectKafka({ brokers: ['localhost:9092'] })
@@ -64,15 +73,32 @@ export class Cluster implements KafkaClient {
   readonly #layouts = new Map<string, TopicLayout>()
   readonly #descriptions = new Map<string, TopicDescription>()
   #clusterId = ''
+  #features = { epoch: -1n, transactionVersion: 1 as TransactionVersion, readAtMs: -Infinity }
+  #readingFeatures: Promise<void> | undefined
 
   constructor(options: ResolvedKafkaOptions) {
     this.options = options
-    this.queries = new BrokerConnections(options)
-    this.fetches = new BrokerConnections(options)
+    this.queries = this.newConnections()
+    this.fetches = this.newConnections()
   }
 
   get clusterId(): string {
     return this.#clusterId
+  }
+
+  /**
+   * The version in which transactions are run, as last heard: when a connection was opened, or when it was asked for in
+   * the background because that is some time ago. A session looks before each transaction, so it follows an operator
+   * who raises or lowers `transaction.version` while it is open.
+   */
+  get transactionVersion(): TransactionVersion {
+    if (performance.now() - this.#features.readAtMs > featuresMaxAgeMs) this.#readFeatures()
+    return this.#features.transactionVersion
+  }
+
+  /** Connections for one purpose; whoever takes them closes them. */
+  newConnections(): BrokerConnections {
+    return new BrokerConnections(this.options, (answer) => this.#noteFeatures(answer))
   }
 
   /** Asks for the brokers, trying the seeds in turn until the deadline. */
@@ -155,24 +181,28 @@ export class Cluster implements KafkaClient {
     })
   }
 
-  /** The broker that keeps the state of a transactional id. Waits while the cluster has none yet. */
-  async coordinator(transactionalId: string, deadline: Deadline): Promise<BrokerAddress> {
+  /** The broker that keeps the state of a group or a transactional id. Waits while the cluster has none yet. */
+  async coordinator(kind: CoordinatorKind, key: string, deadline: Deadline): Promise<BrokerAddress> {
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.askAny(findCoordinator, { transactionalId }, deadline)
+      const answer = await this.askAny(findCoordinator, { kind, key }, deadline)
       const found = answer.coordinators[0]
       const code = found?.errorCode ?? errorCode.UNKNOWN_SERVER_ERROR
       if (found !== undefined && code === errorCode.NONE) return { host: found.host, port: found.port }
       if (!coordinatorNotReady.has(code)) {
         throw new OutboxError(
-          code === errorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-            ? 'KAFKA_AUTHORIZATION_FAILED'
-            : 'KAFKA_UNAVAILABLE',
-          `looking up the coordinator of ${transactionalId}: ${describeCode(code)}`,
-          { details: { transactionalId, code } },
+          authorizationFailed.has(code) ? 'KAFKA_AUTHORIZATION_FAILED' : 'KAFKA_UNAVAILABLE',
+          `looking up the coordinator of ${kind === 'group' ? 'group ' : ''}${key}: ${describeCode(code)}`,
+          { details: { [kind === 'group' ? 'groupId' : 'transactionalId']: key, code } },
         )
       }
       await deadline.delay(nextDelayMs(retry, attempt))
     }
+  }
+
+  /** Where a partition is led, as far as it is known without asking. */
+  knownLeader({ topic, partition }: { readonly topic: string; readonly partition: number }) {
+    const leader = this.#layouts.get(topic)?.leaders[partition]
+    return leader === undefined ? undefined : this.#brokers.get(leader)
   }
 
   /** Asks any broker: one that is connected first, then the others, then the seeds. */
@@ -208,8 +238,10 @@ export class Cluster implements KafkaClient {
     at: { readonly topic: string; readonly partition: number; readonly connections?: BrokerConnections },
     deadline: Deadline,
   ): Promise<Answer> {
-    const { leaders } = await this.layout(at.topic, deadline)
+    const { leaders } = await this.layout(at.topic, deadline, { patienceMs: 0 })
     const leader = leaders[at.partition]
+    if (leader !== undefined && leader < 0)
+      throw topicUnavailable(`${at.topic}-${at.partition}`, errorCode.LEADER_NOT_AVAILABLE)
     if (leader === undefined)
       throw new OutboxError('KAFKA_TOPIC_UNAVAILABLE', `${at.topic} has no partition ${at.partition}`, {
         details: { ...at, connections: undefined },
@@ -227,6 +259,28 @@ export class Cluster implements KafkaClient {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #noteFeatures({ features, featuresEpoch }: ApiVersionsAnswer): void {
+    const readAtMs = performance.now()
+    // Brokers learn of a change one after the other: the newest is what counts.
+    this.#features =
+      featuresEpoch < this.#features.epoch
+        ? { ...this.#features, readAtMs }
+        : { epoch: featuresEpoch, transactionVersion: transactionVersionOf(features), readAtMs }
+  }
+
+  /** In the background, one at a time, bounded; what fails is asked for again before the next transaction. */
+  #readFeatures(): void {
+    if (this.#readingFeatures !== undefined) return
+    const deadline = new Deadline(this.options.requestTimeoutMs, 'reading the features of the cluster')
+    this.#readingFeatures = this.askAny(apiVersions, thisSoftware, deadline)
+      .then((answer) => this.#noteFeatures(answer))
+      .catch(() => undefined)
+      .finally(() => {
+        deadline[Symbol.dispose]()
+        this.#readingFeatures = undefined
+      })
   }
 
   async #askMetadata(topics: readonly string[], deadline: Deadline): Promise<MetadataAnswer> {

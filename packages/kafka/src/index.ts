@@ -1,6 +1,6 @@
 export type { KafkaClient, TopicDescription } from './client.js'
 export { connectKafka } from './cluster.js'
-export { KafkaFailure, type TransactionOutcome } from './kafka-failure.js'
+export { KafkaFailure, type KafkaFailureClass, type TransactionOutcome } from './kafka-failure.js'
 export type { KafkaOptions } from './options.js'
 export type { PartitionAddress } from './partition-offsets.js'
 export { murmur2, partitionForKey } from './partitioner.js'
@@ -10,5 +10,12 @@ export { readPartition, type ReadPartitionOptions } from './read-partition.js'
 export { encodeHeader } from './records/header.js'
 export { PartitionRecords } from './records/partition-records.js'
 export type { ConsumedRecord } from './records/read-batches.js'
-export { openSession, type OpenSessionOptions } from './session/open-session.js'
-export type { Receipt, SessionState, Transaction, TransactionSession } from './session/transaction-session.js'
+export { openSession, type Claim, type OpenSessionOptions } from './session/open-session.js'
+export type {
+  ClaimedSession,
+  ConsumedOffsets,
+  Receipt,
+  SessionState,
+  Transaction,
+  TransactionSession,
+} from './session/transaction-session.js'

@@ -13,7 +13,7 @@ export interface PartitionAddress {
 }
 
 const retry = { minMs: 20, maxMs: 500 }
-const patienceMs = 10_000
+const defaultPatienceMs = 10_000
 
 /** Offset of the first record that is still there. */
 export async function logStartOffset(
@@ -40,8 +40,10 @@ export async function openTransactions(
   cluster: Cluster,
   at: PartitionAddress,
   deadline: Deadline,
+  options: { readonly patienceMs?: number } = {},
 ): Promise<readonly ActiveProducer[]> {
-  const { producers } = required(await askPatiently(cluster, describeProducers, at, at, deadline), at)
+  const answer = await askPatiently(cluster, describeProducers, at, at, deadline, options)
+  const { producers } = required(answer, at)
   return producers.filter(({ transactionStartOffset }) => transactionStartOffset >= 0n)
 }
 
@@ -66,26 +68,33 @@ export async function askPatiently<Request, Answer extends { readonly errorCode:
   request: Request,
   at: PartitionAddress,
   deadline: Deadline,
-  options: { readonly connections?: BrokerConnections } = {},
+  options: { readonly connections?: BrokerConnections; readonly patienceMs?: number } = {},
 ): Promise<Answer> {
-  const patientUntil = performance.now() + patienceMs
+  const { patienceMs = defaultPatienceMs, connections } = options
+  const patientUntilMs = performance.now() + patienceMs
   for (let attempt = 1; ; attempt++) {
     let failure: OutboxError
     try {
       const answer = await cluster.askLeader(
         api,
         request,
-        { ...at, ...(options.connections && { connections: options.connections }) },
+        { ...at, ...(connections && { connections }) },
         deadline,
       )
       if (!topicNotReady.has(answer.errorCode)) return answer
       failure = topicUnavailable(at.topic, answer.errorCode)
     } catch (error) {
-      if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
+      if (deadline.expired || !mayPass(error)) throw error
       failure = error
     }
-    if (performance.now() >= patientUntil) throw failure
+    if (performance.now() >= patientUntilMs) throw failure
     await deadline.delay(nextDelayMs(retry, attempt))
-    await cluster.layout(at.topic, deadline, { refresh: true })
+    await cluster.layout(at.topic, deadline, { refresh: true, patienceMs: 0 }).catch((error: unknown) => {
+      if (deadline.expired || !mayPass(error)) throw error
+    })
   }
 }
+
+/** A cluster or a topic that cannot be had now, and perhaps later. */
+export const mayPass = (error: unknown): error is OutboxError =>
+  OutboxError.is(error, 'KAFKA_UNAVAILABLE') || OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE')

@@ -11,16 +11,22 @@ export interface FindCoordinatorAnswer {
   }[]
 }
 
-const transactionKeyType = 1
+/** What a coordinator keeps the state of. */
+export type CoordinatorKind = 'group' | 'transaction'
 
-/** FindCoordinator 4: the broker that keeps the state of a transactional id. */
-export const findCoordinator: Api<{ readonly transactionalId: string }, FindCoordinatorAnswer> = {
+const keyTypes: Readonly<Record<CoordinatorKind, number>> = { group: 0, transaction: 1 }
+
+/** FindCoordinator 4: the broker that keeps the state of a consumer group or of a transactional id. */
+export const findCoordinator: Api<
+  { readonly kind: CoordinatorKind; readonly key: string },
+  FindCoordinatorAnswer
+> = {
   name: 'FindCoordinator',
   key: 10,
   version: 4,
   encode: (writer, request) => {
-    writer.int8(transactionKeyType)
-    writer.compactArray([request.transactionalId], (key) => writer.compactString(key))
+    writer.int8(keyTypes[request.kind])
+    writer.compactArray([request.key], (key) => writer.compactString(key))
     writer.noTags()
   },
   decode: (reader) => {

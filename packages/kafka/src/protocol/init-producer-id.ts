@@ -1,5 +1,16 @@
 import type { Api } from './api.js'
 
+export interface InitProducerIdRequest {
+  readonly transactionalId: string
+  readonly transactionTimeoutMs: number
+  /**
+   * The id and epoch that the sender holds (KIP-360): refused with PRODUCER_FENCED when somebody else has the
+   * transactional id by now. Without: fences whoever holds it. Only a start may do that; from a zombie it would fence
+   * the rightful holder.
+   */
+  readonly held: { readonly producerId: bigint; readonly producerEpoch: number } | undefined
+}
+
 export interface InitProducerIdAnswer {
   readonly throttleMs: number
   readonly errorCode: number
@@ -7,23 +18,16 @@ export interface InitProducerIdAnswer {
   readonly producerEpoch: number
 }
 
-/**
- * InitProducerId 5 without a producer id of our own (-1): fences whoever held the transactional id and ends the open
- * transaction. Only a start may send it: from a zombie it would fence the rightful holder.
- */
-export const initProducerId: Api<
-  { readonly transactionalId: string; readonly transactionTimeoutMs: number },
-  InitProducerIdAnswer
-> = {
+/** InitProducerId 5: raises the epoch of a transactional id, and ends the transaction that is open. */
+export const initProducerId: Api<InitProducerIdRequest, InitProducerIdAnswer> = {
   name: 'InitProducerId',
   key: 22,
   version: 5,
-  encode: (writer, request) => {
+  encode: (writer, { transactionalId, transactionTimeoutMs, held }) => {
+    writer.compactString(transactionalId).int32(transactionTimeoutMs)
     writer
-      .compactString(request.transactionalId)
-      .int32(request.transactionTimeoutMs)
-      .int64(-1n)
-      .int16(-1)
+      .int64(held?.producerId ?? -1n)
+      .int16(held?.producerEpoch ?? -1)
       .noTags()
   },
   decode: (reader) => {

@@ -1,4 +1,5 @@
 import type { Api } from './api.js'
+import type { TransactionVersion } from './transaction-version.js'
 
 export interface ProduceRequest {
   readonly transactionalId: string
@@ -26,11 +27,10 @@ export interface ProduceAnswer {
 
 const acksAll = -1
 
-/** Produce 12: the version by which the broker adds the partitions to the transaction by itself (KIP-890, part 2). */
-export const produce: Api<ProduceRequest, ProduceAnswer> = {
+const ofVersion = (version: number): Api<ProduceRequest, ProduceAnswer> => ({
   name: 'Produce',
   key: 0,
-  version: 12,
+  version,
   encode: (writer, request) => {
     writer.compactString(request.transactionalId).int16(acksAll).int32(request.timeoutMs)
     writer.compactArray(request.topics, (topic) => {
@@ -67,4 +67,13 @@ export const produce: Api<ProduceRequest, ProduceAnswer> = {
     reader.tags()
     return { topics, throttleMs }
   },
+})
+
+/**
+ * By transaction version. Produce 12 is the version by which the broker adds the partitions to the transaction by
+ * itself (KIP-890, part 2); with 11 they were added before.
+ */
+export const produce: Readonly<Record<TransactionVersion, Api<ProduceRequest, ProduceAnswer>>> = {
+  1: ofVersion(11),
+  2: ofVersion(12),
 }

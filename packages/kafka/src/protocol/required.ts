@@ -1,4 +1,6 @@
 import { OutboxError } from '@oncebox/core'
+import { addOffsetsToTxn } from './add-offsets-to-txn.js'
+import { addPartitionsToTxn } from './add-partitions-to-txn.js'
 import { apiVersions, type ApiVersionsAnswer } from './api-versions.js'
 import { createTopics } from './create-topics.js'
 import { describeConfigs } from './describe-configs.js'
@@ -11,45 +13,52 @@ import { initProducerId } from './init-producer-id.js'
 import { listOffsets } from './list-offsets.js'
 import { metadata } from './metadata.js'
 import { produce } from './produce.js'
+import { transactionVersionOf, type TransactionVersion } from './transaction-version.js'
+import { txnOffsetCommit } from './txn-offset-commit.js'
 
-const required = [
+const always = [
   createTopics,
   describeConfigs,
   describeProducers,
-  endTxn,
   fetch,
   findCoordinator,
   initProducerId,
   listOffsets,
   metadata,
-  produce,
 ] as const
 
-const transactionVersion = 2
+const inTransactions = {
+  1: [addOffsetsToTxn, addPartitionsToTxn, endTxn[1], produce[1], txnOffsetCommit[1]],
+  2: [endTxn[2], produce[2], txnOffsetCommit[2]],
+} as const
 
 /**
- * Refuses a broker that does not speak the versions used here, or whose cluster has not finalized transactions v2
- * (KIP-890). Under v1 a late EndTxn can end the next transaction: an acknowledged one lost half its records (KAFKA-17754).
+ * Refuses a broker that does not speak the versions used here. All of transactions version 1 is asked for even where
+ * version 2 is finalized, since an operator can go back to it while sessions are open.
  *
+ * @returns the version in which transactions are run on its cluster now
  * @throws OutboxError KAFKA_UNSUPPORTED
  */
-export function requireSupport(answer: ApiVersionsAnswer, broker: string): void {
+export function requireSupport(answer: ApiVersionsAnswer, broker: string): TransactionVersion {
   if (answer.errorCode !== 0) {
     throw unsupported(
       broker,
       `answers ${apiVersions.name} ${apiVersions.version} with ${describeCode(answer.errorCode)}`,
     )
   }
-  for (const api of required) {
+  const transactionVersion = transactionVersionOf(answer.features)
+  for (const api of [
+    ...always,
+    ...inTransactions[1],
+    ...(transactionVersion === 2 ? inTransactions[2] : []),
+  ]) {
     const versions = answer.versions.get(api.key)
     if (versions === undefined || versions.min > api.version || versions.max < api.version) {
       const range = versions === undefined ? 'not at all' : `${versions.min} to ${versions.max}`
       throw unsupported(broker, `speaks ${api.name} ${range}, version ${api.version} is needed`)
     }
   }
-  const level = answer.features.get('transaction.version') ?? 0
-  if (level < transactionVersion)
-    throw unsupported(broker, `its cluster has transaction.version ${level}, ${transactionVersion} is needed`)
+  return transactionVersion
 }
 
 const unsupported = (broker: string, why: string): OutboxError =>

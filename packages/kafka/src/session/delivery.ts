@@ -30,12 +30,20 @@ export interface Placement {
   readonly count: number
 }
 
-/** A batch that the broker refused, or that could not be sent. */
+/** A partition that a broker refused, or whose batch could not be sent. */
 export interface Refusal {
-  readonly delivery: Delivery
+  readonly topic: string
+  readonly partition: number
   readonly code: number
   readonly message: string | null
 }
+
+/** The refusal of a partition of the transaction. */
+export const refusalOf = (
+  { topic, partition }: PartitionRecords,
+  code: number,
+  message: string | null,
+): Refusal => ({ topic, partition, code, message })
 
 export function startDelivery(records: PartitionRecords, producer: Producer): Delivery {
   const batches = records.takeBatches()
@@ -74,18 +82,19 @@ export function applyResults(results: ReadonlyMap<Delivery, ReadonlyMap<number, 
     ) {
       const { code, message } = result
       if (code !== errorCode.NONE) {
+        const refusal = refusalOf(delivery.records, code, message)
         if (code !== errorCode.CONCURRENT_TRANSACTIONS && !topicNotReady.has(code))
-          throw refusedForGood({ delivery, code, message })
+          throw refusedForGood(refusal)
         // The batches behind it were refused for their sequence numbers (45), as none of them may overtake it.
         if (
           [...byIndex].some(([index, { code: later }]) => index > delivery.acked && later === errorCode.NONE)
         ) {
           throw new OutboxError(
             'KAFKA_PROTOCOL',
-            `${nameOf(delivery)}: a batch was appended behind one that was refused with ${describeCode(code)}`,
+            `${nameOf(refusal)}: a batch was appended behind one that was refused with ${describeCode(code)}`,
           )
         }
-        refusals.push({ delivery, code, message })
+        refusals.push(refusal)
         break
       }
       if (delivery.acked === 0) delivery.baseOffset = result.baseOffset
@@ -97,20 +106,16 @@ export function applyResults(results: ReadonlyMap<Delivery, ReadonlyMap<number, 
   return refusals
 }
 
-const nameOf = ({ records }: Delivery): string => `${records.topic}-${records.partition}`
+const nameOf = ({ topic, partition }: Refusal): string => `${topic}-${partition}`
 
-const detailsOf = ({ delivery, code }: Refusal) => ({
-  topic: delivery.records.topic,
-  partition: delivery.records.partition,
-  code,
-})
+const messageOf = (refusal: Refusal): string =>
+  `${nameOf(refusal)}: ${describeCode(refusal.code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
 
-export function topicRefused(refusal: Refusal): ProduceRefused {
-  const reason = `${describeCode(refusal.code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
-  return new ProduceRefused('KAFKA_TOPIC_UNAVAILABLE', `${nameOf(refusal.delivery)}: ${reason}`, {
-    details: detailsOf(refusal),
-  })
-}
+const detailsOf = ({ topic, partition, code }: Refusal) => ({ topic, partition, code })
+
+/** What a retry could have cured, when the time for retries is over. */
+export const topicRefused = (refusal: Refusal): TransactionRefused =>
+  new TransactionRefused('KAFKA_TOPIC_UNAVAILABLE', messageOf(refusal), { details: detailsOf(refusal) })
 
 // Which codes leave the producer usable: the broker looked at the batch and refused its content before any state changed.
 const contentRefused: ReadonlySet<number> = new Set([
@@ -121,19 +126,22 @@ const contentRefused: ReadonlySet<number> = new Set([
 ])
 const tooLarge: ReadonlySet<number> = new Set([errorCode.MESSAGE_TOO_LARGE, errorCode.RECORD_LIST_TOO_LARGE])
 
-function refusedForGood(refusal: Refusal): OutboxError {
+/** What no retry cures: content that is refused leaves the session usable, anything else does not. */
+export function refusedForGood(refusal: Refusal): OutboxError {
   const { code } = refusal
-  const message = `${nameOf(refusal.delivery)}: ${describeCode(code)}${refusal.message === null ? '' : `: ${refusal.message}`}`
+  const message = messageOf(refusal)
   const details = detailsOf(refusal)
   if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
   if (authorizationFailed.has(code))
     return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
   if (!contentRefused.has(code))
     return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
-  return new ProduceRefused(tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_RECORD_REFUSED', message, {
-    details,
-  })
+  return new TransactionRefused(
+    tooLarge.has(code) ? 'KAFKA_RECORD_TOO_LARGE' : 'KAFKA_RECORD_REFUSED',
+    message,
+    { details },
+  )
 }
 
-/** Thrown when every batch was answered and some topic stays unavailable or refuses a batch: the transaction can be aborted cleanly. */
-export class ProduceRefused extends OutboxError {}
+/** Thrown when every request was answered and something stays refused: the transaction can be aborted cleanly. */
+export class TransactionRefused extends OutboxError {}

@@ -8,6 +8,7 @@ import type { PartitionRecords } from '../records/partition-records.js'
 import {
   applyResults,
   placement,
+  refusalOf,
   startDelivery,
   topicRefused,
   type Delivery,
@@ -20,11 +21,14 @@ import type { Producer } from './producer.js'
 
 export interface ProduceContext {
   readonly cluster: Cluster
+  /** To the leaders. */
   readonly connections: BrokerConnections
+  /** To the coordinator of the consumer group whose offsets are part of the transaction. */
+  readonly offsetConnections: BrokerConnections
   readonly producer: Producer
   readonly deadline: Deadline
-  /** How long a topic may refuse with "unknown", "no leader" and the like before the transaction is given up. */
-  readonly topicPatienceMs: number
+  /** Until when a topic may refuse with "unknown", "no leader" and the like before the transaction is given up. */
+  readonly patientUntilMs: number
   /** Awaited when the bytes of the first wave are with the sockets. */
   readonly onSent?: () => void | Promise<void>
 }
@@ -32,20 +36,19 @@ export interface ProduceContext {
 // The broker remembers the last 5 batches of a producer: a sixth in flight could not be told from a duplicate when resent.
 const batchesInFlightMax = 5
 const retry = { minMs: 2, maxMs: 20 }
-const topicRetry = { minMs: 20, maxMs: 250 }
+export const topicRetry = { minMs: 20, maxMs: 250 }
 
 /**
  * Sends every batch and returns when each is acknowledged with 0. What the broker refuses without appending (topic not
  * ready, markers of the last transaction still being written) is sent again with the same sequence numbers.
  *
- * @throws ProduceRefused when it is certain that all answers are in; KafkaFailure otherwise: never commit after either.
+ * @throws TransactionRefused when it is certain that all answers are in; KafkaFailure otherwise: never commit after either.
  */
 export async function produceRecords(
   partitions: readonly PartitionRecords[],
   context: ProduceContext,
 ): Promise<readonly Placement[]> {
   const deliveries = partitions.map((records) => startDelivery(records, context.producer))
-  const patientUntil = performance.now() + Math.min(context.topicPatienceMs, context.deadline.remainingMs / 2)
   const announce = once(context.onSent)
   for (let attempt = 1; ; attempt++) {
     const unfinished = deliveries.filter(({ acked, batches }) => acked < batches.length)
@@ -55,9 +58,9 @@ export async function produceRecords(
     if (refusals.length === 0) attempt = 0
     else if (refused === undefined) await context.deadline.delay(nextDelayMs(retry, attempt))
     else {
-      if (performance.now() >= patientUntil) throw topicRefused(refused)
+      if (performance.now() >= context.patientUntilMs) throw topicRefused(refused)
       await context.deadline.delay(nextDelayMs(topicRetry, attempt))
-      for (const topic of new Set(refusals.map(({ delivery }) => delivery.records.topic))) {
+      for (const topic of new Set(refusals.map((refusal) => refusal.topic))) {
         await refreshLayout(topic, context)
       }
     }
@@ -87,15 +90,11 @@ async function sendWave(
     const connection = await connect(request, context)
     if (connection === undefined) {
       for (const { owner } of request.batches)
-        unsent.push({
-          delivery: owner,
-          code: errorCode.NETWORK_EXCEPTION,
-          message: 'its leader is unreachable',
-        })
+        unsent.push(refusalOf(owner.records, errorCode.NETWORK_EXCEPTION, 'its leader is unreachable'))
       continue
     }
     const { answer } = await deadline.race(
-      connection.send(produce, {
+      connection.send(produce[context.producer.transactionVersion], {
         transactionalId: context.producer.transactionalId,
         timeoutMs: Math.ceil(
           Math.max(1, Math.min(deadline.remainingMs, context.cluster.options.requestTimeoutMs)),
@@ -121,7 +120,7 @@ async function batchesByLeader(
     const { topic, partition } = delivery.records
     const leader = await leaderOf(topic, partition, context)
     if (leader === undefined) {
-      unsent.push({ delivery, code: errorCode.LEADER_NOT_AVAILABLE, message: null })
+      unsent.push(refusalOf(delivery.records, errorCode.LEADER_NOT_AVAILABLE, null))
       continue
     }
     const end = Math.min(delivery.acked + batchesInFlightMax, delivery.batches.length)
@@ -196,7 +195,7 @@ function collectResults(
   }
 }
 
-async function refreshLayout(topic: string, { cluster, deadline }: ProduceContext): Promise<void> {
+export async function refreshLayout(topic: string, { cluster, deadline }: ProduceContext): Promise<void> {
   try {
     await cluster.layout(topic, deadline, { refresh: true, patienceMs: 0 })
   } catch (error) {

@@ -3,6 +3,10 @@ import type { BrokerConnections } from '../broker-connections.js'
 import type { Cluster } from '../cluster.js'
 import type { Deadline } from '../deadline.js'
 import { KafkaFailure, type TransactionOutcome } from '../kafka-failure.js'
+import type { BrokerAddress } from '../options.js'
+import { addOffsetsToTxn } from '../protocol/add-offsets-to-txn.js'
+import { addPartitionsToTxn, type AddPartitionsToTxnAnswer } from '../protocol/add-partitions-to-txn.js'
+import type { Api } from '../protocol/api.js'
 import { endTxn } from '../protocol/end-txn.js'
 import {
   authorizationFailed,
@@ -12,24 +16,35 @@ import {
   fencing,
 } from '../protocol/error-codes.js'
 import { initProducerId } from '../protocol/init-producer-id.js'
-import type { BrokerAddress } from '../options.js'
+import type { TransactionVersion } from '../protocol/transaction-version.js'
 
 // The markers of the last transaction are written within milliseconds: Java waits 20 ms here, too.
 const retry = { minMs: 2, maxMs: 20 }
 
+export interface ProducerOptions {
+  readonly cluster: Cluster
+  /** To the coordinators. */
+  readonly connections: BrokerConnections
+  readonly transactionTimeoutMs: number
+}
+
 /** One transactional id, held: its producer id, its epoch, and the coordinator that knows them. */
 export class Producer {
   readonly transactionalId: string
+  readonly #options: ProducerOptions
   #producerId = -1n
   #producerEpoch = -1
+  /** No transaction has used this epoch yet. */
+  #isFresh = false
+  #version: TransactionVersion = 2
+  /** The coordinator knows of the transaction in hand, or may: with version 2 it hears of it from the partitions' leaders. */
+  #isOngoing = false
+  #begunAtMs = 0
   #coordinator: BrokerAddress | undefined
-  readonly #cluster: Cluster
-  readonly #connections: BrokerConnections
 
-  constructor(transactionalId: string, cluster: Cluster, connections: BrokerConnections) {
+  constructor(transactionalId: string, options: ProducerOptions) {
     this.transactionalId = transactionalId
-    this.#cluster = cluster
-    this.#connections = connections
+    this.#options = options
   }
 
   get producerId(): bigint {
@@ -40,24 +55,88 @@ export class Producer {
     return this.#producerEpoch
   }
 
+  /** The protocol of the transaction in hand. */
+  get transactionVersion(): TransactionVersion {
+    return this.#version
+  }
+
+  /** The transaction in hand is older than its timeout: the coordinator may have aborted it. */
+  get isOverdue(): boolean {
+    return performance.now() - this.#begunAtMs >= this.#options.transactionTimeoutMs
+  }
+
   /**
    * Takes the id over: fences whoever held it and ends the transaction that was open. Repeated until it succeeds or
    * the deadline comes; repeating is safe, as each answer only raises the epoch.
    *
    * @throws KafkaFailure KAFKA_AUTHORIZATION_FAILED, KAFKA_OPTIONS_INVALID, KAFKA_UNAVAILABLE
    */
-  async initialise(transactionTimeoutMs: number, deadline: Deadline): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      const code = await this.#initialiseOnce(transactionTimeoutMs, deadline)
-      if (code === errorCode.NONE) return
-      if (code !== undefined && !coordinatorNotReady.has(code)) throw this.#initialiseRefused(code)
-      await deadline.delay(nextDelayMs(retry, attempt))
+  async initialise(deadline: Deadline): Promise<void> {
+    await this.#raiseEpoch(undefined, deadline)
+  }
+
+  /**
+   * Begins a transaction, under an epoch that no other one has used. EndTxn has raised it under version 2. Under
+   * version 1 it is raised here, so that nothing late of the last transaction can reach this one (KAFKA-17754: an
+   * acknowledged transaction lost half of its records); with the epoch that is held, so that a zombie is refused
+   * instead of taking the id back.
+   *
+   * @throws KafkaFailure KAFKA_FENCED, KAFKA_TRANSACTION_NOT_COMMITTED, KAFKA_UNAVAILABLE
+   */
+  async begin(version: TransactionVersion, deadline: Deadline): Promise<void> {
+    if (!this.#isFresh) await this.#raiseEpoch(this.#held, deadline)
+    this.#isFresh = false
+    this.#version = version
+    this.#isOngoing = version === 2
+    this.#begunAtMs = performance.now()
+  }
+
+  /**
+   * Whether the id is still ours, asked of the coordinator after it was refused: another session has it, or only our
+   * transaction has run into its timeout. The transaction is over afterwards, either way.
+   */
+  async isStillHeld(deadline: Deadline): Promise<boolean> {
+    try {
+      await this.#raiseEpoch(this.#held, deadline)
+      return true
+    } catch (error) {
+      if (error instanceof KafkaFailure && error.outcome === 'fenced') return false
+      throw error
     }
+  }
+
+  /** Version 1: tells the coordinator which partitions the transaction is about to write to. The codes are the caller's. */
+  async addPartitions(
+    topics: readonly { readonly name: string; readonly partitions: readonly number[] }[],
+    deadline: Deadline,
+  ): Promise<AddPartitionsToTxnAnswer['partitions']> {
+    const { partitions } = await this.#untilReady(
+      addPartitionsToTxn,
+      () => ({ transactionalId: this.transactionalId, ...this.#held, topics }),
+      ({ partitions: results }) =>
+        results.find(({ errorCode: code }) => coordinatorNotReady.has(code))?.errorCode,
+      deadline,
+    )
+    if (partitions.every(({ errorCode: code }) => code === errorCode.NONE)) this.#isOngoing = true
+    return partitions
+  }
+
+  /** Version 1: tells the coordinator that offsets of this group will be part of the transaction. */
+  async addOffsets(groupId: string, deadline: Deadline): Promise<void> {
+    const answer = await this.#untilReady(
+      addOffsetsToTxn,
+      () => ({ transactionalId: this.transactionalId, ...this.#held, groupId }),
+      (refused) => refused.errorCode,
+      deadline,
+    )
+    if (answer.errorCode !== errorCode.NONE)
+      throw this.#refused(`adding offsets of group ${groupId} to`, answer.errorCode)
+    this.#isOngoing = true
   }
 
   /**
    * Commits or aborts, and takes over the producer id and epoch for the next transaction. Refusals that only say "not
-   * yet" or "not here" are repeated: under transactions v2 an EndTxn is idempotent within its epoch.
+   * yet" or "not here" are repeated: an EndTxn is idempotent within its epoch.
    *
    * @param onSent Awaited when the bytes of the first attempt are with the socket.
    * @throws KafkaFailure whose outcome tells what became of a commit
@@ -67,6 +146,8 @@ export class Producer {
     deadline: Deadline,
     onSent?: () => void | Promise<void>,
   ): Promise<void> {
+    // Under version 1 nothing has begun before a partition was added, and ending nothing is refused.
+    if (!committed && !this.#isOngoing) return
     // True once some attempt may have been carried out although no answer says so. A clear refusal leaves no doubt.
     let doubtful = false
     let announced = false
@@ -75,13 +156,12 @@ export class Producer {
       let sending = false
       let unanswered = false
       try {
-        const connection = await this.#connections.to(await this.#findCoordinator(deadline), deadline)
+        const connection = await this.#connect(deadline)
         sending = true
         const { answer } = await deadline.race(
-          connection.send(endTxn, {
+          connection.send(endTxn[this.#version], {
             transactionalId: this.transactionalId,
-            producerId: this.#producerId,
-            producerEpoch: this.#producerEpoch,
+            ...this.#held,
             committed,
           }),
         )
@@ -93,8 +173,7 @@ export class Producer {
         const ended = await deadline.race(answer)
         code = ended.errorCode
         if (code === errorCode.NONE) {
-          this.#producerId = ended.producerId
-          this.#producerEpoch = ended.producerEpoch
+          if (ended.next !== undefined) this.#takeOver(ended.next)
           return
         }
         unanswered = false
@@ -115,35 +194,69 @@ export class Producer {
     }
   }
 
-  async #initialiseOnce(transactionTimeoutMs: number, deadline: Deadline): Promise<number | undefined> {
-    try {
-      const connection = await this.#connections.to(await this.#findCoordinator(deadline), deadline)
-      const request = { transactionalId: this.transactionalId, transactionTimeoutMs }
-      const answer = await deadline.race(connection.call(initProducerId, request))
-      if (answer.errorCode === errorCode.NONE) {
-        this.#producerId = answer.producerId
-        this.#producerEpoch = answer.producerEpoch
-      } else if (answer.errorCode !== errorCode.CONCURRENT_TRANSACTIONS) {
+  /** @param held What this session holds, or undefined to take the id over from whoever has it. */
+  async #raiseEpoch(held: Held | undefined, deadline: Deadline): Promise<void> {
+    const { transactionTimeoutMs } = this.#options
+    const answer = await this.#untilReady(
+      initProducerId,
+      () => ({ transactionalId: this.transactionalId, transactionTimeoutMs, held }),
+      (refused) => refused.errorCode,
+      deadline,
+    )
+    if (answer.errorCode !== errorCode.NONE) throw this.#refused('initialising', answer.errorCode)
+    this.#takeOver(answer)
+  }
+
+  #takeOver({ producerId, producerEpoch }: Held): void {
+    this.#producerId = producerId
+    this.#producerEpoch = producerEpoch
+    this.#isFresh = true
+    this.#isOngoing = false
+  }
+
+  /**
+   * Asks the coordinator until it is ready, also when an answer is lost: for requests that the coordinator takes twice.
+   *
+   * @param codeOf The code of an answer, of which those in `coordinatorNotReady` are waited for
+   * @throws OutboxError KAFKA_UNAVAILABLE at the deadline
+   */
+  async #untilReady<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: () => Request,
+    codeOf: (answer: Answer) => number | undefined,
+    deadline: Deadline,
+  ): Promise<Answer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const connection = await this.#connect(deadline)
+        const answer = await deadline.race(connection.call(api, request()))
+        const code = codeOf(answer) ?? errorCode.NONE
+        if (!coordinatorNotReady.has(code)) return answer
+        if (code !== errorCode.CONCURRENT_TRANSACTIONS) this.#coordinator = undefined
+      } catch (error) {
+        if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
         this.#coordinator = undefined
       }
-      return answer.errorCode
-    } catch (error) {
-      if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
-      this.#coordinator = undefined
-      return undefined
+      await deadline.delay(nextDelayMs(retry, attempt))
     }
   }
 
-  async #findCoordinator(deadline: Deadline): Promise<BrokerAddress> {
-    this.#coordinator ??= await this.#cluster.coordinator(this.transactionalId, deadline)
-    return this.#coordinator
+  async #connect(deadline: Deadline) {
+    const { cluster, connections } = this.#options
+    this.#coordinator ??= await cluster.coordinator('transaction', this.transactionalId, deadline)
+    return await connections.to(this.#coordinator, deadline)
   }
 
-  #initialiseRefused(code: number): KafkaFailure {
-    const message = `initialising ${this.transactionalId}: ${describeCode(code)}`
+  get #held(): Held {
+    invariant(this.#producerEpoch >= 0, `${this.transactionalId} is initialised before it is used`)
+    return { producerId: this.#producerId, producerEpoch: this.#producerEpoch }
+  }
+
+  #refused(doing: string, code: number): KafkaFailure {
+    const message = `${doing} ${this.transactionalId}: ${describeCode(code)}`
     const details = { transactionalId: this.transactionalId, code }
     if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
-    return new KafkaFailure(initialiseErrorCode(code), 'not-committed', message, { details })
+    return new KafkaFailure(refusedErrorCode(code), 'not-committed', message, { details })
   }
 
   #endRefused(committed: boolean, doubtful: boolean, code: number): KafkaFailure {
@@ -174,13 +287,14 @@ export class Producer {
   }
 
   get #details(): { transactionalId: string; producerId: string; producerEpoch: number } {
-    invariant(this.#producerEpoch >= 0, `${this.transactionalId} is initialised before it is used`)
-    return {
-      transactionalId: this.transactionalId,
-      producerId: String(this.#producerId),
-      producerEpoch: this.#producerEpoch,
-    }
+    const { producerId, producerEpoch } = this.#held
+    return { transactionalId: this.transactionalId, producerId: String(producerId), producerEpoch }
   }
+}
+
+interface Held {
+  readonly producerId: bigint
+  readonly producerEpoch: number
 }
 
 // The coordinator writes PrepareCommit to its log and answers one of these when it cannot tell whether that will last:
@@ -193,7 +307,7 @@ const mayHaveEnded: ReadonlySet<number> = new Set([
   errorCode.TRANSACTION_COORDINATOR_FENCED,
 ])
 
-function initialiseErrorCode(code: number): ErrorCode {
+function refusedErrorCode(code: number): ErrorCode {
   if (authorizationFailed.has(code)) return 'KAFKA_AUTHORIZATION_FAILED'
   if (code === errorCode.INVALID_TRANSACTION_TIMEOUT) return 'KAFKA_OPTIONS_INVALID'
   return 'KAFKA_TRANSACTION_NOT_COMMITTED'

@@ -4,55 +4,61 @@ import type { Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { KafkaFailure, toKafkaFailure } from '../kafka-failure.js'
 import { within } from '../options.js'
-import type { PartitionRecords } from '../records/partition-records.js'
-import { ProduceRefused, type Placement } from './delivery.js'
+import { errorCode } from '../protocol/error-codes.js'
+import { TransactionRefused, type Placement } from './delivery.js'
+import { fillTransaction, type TransactionContent } from './fill-transaction.js'
+import type { MarkerCheck } from './marker-check.js'
 import type { Producer } from './producer.js'
-import { produceRecords } from './produce-records.js'
-import type { Receipt, SessionState, Transaction, TransactionSession } from './transaction-session.js'
+import type { ClaimedSession, Receipt, SessionState, Transaction } from './transaction-session.js'
 
 export interface SessionParts {
   readonly cluster: Cluster
-  /** The two ids, used in turn: Kafka holds the next transaction of one id back until the markers of its last are written. */
-  readonly producers: readonly [a: Producer, b: Producer]
+  /** Used in turn: Kafka holds the next transaction of one id back until the markers of its last are written. */
+  readonly producers: readonly Producer[]
   /** The session's own, so that closing them cannot disturb others, nor large requests delay EndTxn. */
   readonly produceConnections: BrokerConnections
   readonly coordinatorConnections: BrokerConnections
-  readonly claimOffset: bigint
+  readonly markers: MarkerCheck
+  /** Absent for a session without a claim, whose type does not show it. */
+  readonly claimOffset?: bigint
+  /** Index of the producer whose turn is next. */
+  readonly next: number
   readonly transactionTimeoutMs: number
   readonly topicPatienceMs: number
 }
 
 const notCommitted = ['KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed'] as const
 const unknown = ['KAFKA_TRANSACTION_UNKNOWN', 'unknown'] as const
+const explainDeadlineMs = 5_000
 
 type Ended = 'committed' | 'aborted' | 'failed'
 
 /** What the transaction behind needs to know of the one ahead. Both promises always resolve. */
 class Turn {
-  readonly produced: Promise<boolean>
+  readonly filled: Promise<boolean>
   readonly ended: Promise<Ended>
-  settleProduced: (acknowledged: boolean) => void = () => undefined
+  settleFilled: (acknowledged: boolean) => void = () => undefined
   settleEnded: (ended: Ended) => void = () => undefined
   /** EndTxn(commit) may be on its way, or further. */
   committing = false
 
   constructor() {
-    this.produced = new Promise((resolve) => (this.settleProduced = resolve))
+    this.filled = new Promise((resolve) => (this.settleFilled = resolve))
     this.ended = new Promise((resolve) => (this.settleEnded = resolve))
   }
 }
 
-/** The session behind {@link TransactionSession}: two producers in turn, one transaction ahead at most. */
-export class Session implements TransactionSession {
+/** The session behind {@link TransactionSession}: producers in turn, one transaction ahead at most. */
+export class Session implements ClaimedSession {
   readonly #parts: SessionParts
   readonly #turns: Turn[] = []
   readonly #closing = new AbortController()
   #state: SessionState = 'ready'
-  /** Index of the producer whose turn it is; the claim was a's. */
-  #next: 0 | 1 = 1
+  #next: number
 
   constructor(parts: SessionParts) {
     this.#parts = parts
+    this.#next = parts.next
   }
 
   get state(): SessionState {
@@ -60,11 +66,12 @@ export class Session implements TransactionSession {
   }
 
   get claimOffset(): bigint {
-    return this.#parts.claimOffset
+    return this.#parts.claimOffset ?? -1n
   }
 
   async publish({
-    partitions,
+    partitions = [],
+    offsets,
     gate,
     deadlineMs = this.#parts.transactionTimeoutMs,
   }: Transaction): Promise<Receipt> {
@@ -72,8 +79,11 @@ export class Session implements TransactionSession {
       this.#turns.length < 2,
       'at most one undecided transaction is ahead: await the first publish before the third',
     )
-    const filled = partitions.filter(({ count }) => count > 0)
-    invariant(filled.length > 0, 'a transaction has at least one record')
+    const content = { partitions: partitions.filter(({ count }) => count > 0), offsets }
+    invariant(
+      content.partitions.length > 0 || (offsets?.offsets.length ?? 0) > 0,
+      'a transaction has at least one record or offset',
+    )
     within('deadlineMs', deadlineMs, 1, 900_000)
     // Settled from here on, whatever happens: a gate that rejects early or late is never an unhandled rejection.
     const gateResult = settle(gate)
@@ -84,14 +94,14 @@ export class Session implements TransactionSession {
     this.#turns.push(turn)
     using deadline = new Deadline(deadlineMs, 'publishing a transaction', this.#closing.signal)
     try {
-      return await this.#publish(filled, gateResult, ahead, turn, deadline)
+      return await this.#publish(content, gateResult, ahead, turn, deadline)
     } catch (error) {
       if (error instanceof KafkaFailure) throw error
       // A mistake of ours or an injected fault left the transaction as it stood: this session must not go on with it.
       const [code, outcome] = turn.committing ? unknown : notCommitted
       throw this.#fail(toKafkaFailure(error, code, outcome, 'publishing'))
     } finally {
-      turn.settleProduced(false)
+      turn.settleFilled(false)
       turn.settleEnded('failed')
       this.#turns.splice(this.#turns.indexOf(turn), 1)
     }
@@ -108,21 +118,24 @@ export class Session implements TransactionSession {
   }
 
   async #publish(
-    partitions: readonly PartitionRecords[],
+    content: TransactionContent,
     gate: Promise<GateResult>,
     ahead: Turn | undefined,
     turn: Turn,
     deadline: Deadline,
   ): Promise<Receipt> {
     // Overlapping the Produce of two transactions reorders keys: 47 inversions in 600 were measured.
-    if (ahead !== undefined && !(await this.#wait(ahead.produced, deadline)))
+    if (ahead !== undefined && !(await this.#wait(ahead.filled, deadline)))
       throw this.#aheadFailed(await ahead.ended)
+    const patientUntilMs = performance.now() + Math.min(this.#parts.topicPatienceMs, deadline.remainingMs / 2)
+    await this.#proveMarkers(content, ahead, patientUntilMs, deadline)
+    // One id holds one transaction at a time.
+    if (ahead !== undefined && this.#parts.producers.length === 1) await this.#untilCommitted(ahead, deadline)
     this.#refuseUnlessReady()
-    const producer = this.#parts.producers[this.#next]
-    this.#next = this.#next === 0 ? 1 : 0
+    const producer = this.#takeTurn()
 
-    const placed = await this.#produce(partitions, producer, turn, deadline)
-    turn.settleProduced(true)
+    const placed = await this.#fill(content, producer, turn, patientUntilMs, deadline)
+    turn.settleFilled(true)
     await faultPoint('relay.produce.acked')
 
     const opened = await this.#wait(gate, deadline)
@@ -139,29 +152,71 @@ export class Session implements TransactionSession {
       throw this.#aheadFailed(endedAhead)
     }
     await this.#commit(producer, turn, deadline)
-    for (const records of partitions) records.release()
+    for (const records of content.partitions) records.release()
     return { placed }
   }
 
-  async #produce(
-    partitions: readonly PartitionRecords[],
+  /** Looks at partitions that are used for the first time or over a new connection. Nothing is sent to them before. */
+  async #proveMarkers(
+    { partitions }: TransactionContent,
+    ahead: Turn | undefined,
+    patientUntilMs: number,
+    deadline: Deadline,
+  ): Promise<void> {
+    const { markers } = this.#parts
+    const doubtful = markers.doubtful(partitions)
+    if (doubtful.length === 0) return
+    // The transaction ahead is open on its partitions, rightly.
+    if (ahead !== undefined) await this.#untilCommitted(ahead, deadline)
+    try {
+      await markers.prove(doubtful, deadline, Math.max(0, patientUntilMs - performance.now()))
+    } catch (error) {
+      // The session is as it was: this transaction has not begun.
+      if (error instanceof KafkaFailure || OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE'))
+        throw toKafkaFailure(error, error.code, 'not-committed', 'looking at the partitions')
+      throw this.#fail(toKafkaFailure(error, ...notCommitted, 'looking at the partitions'))
+    }
+  }
+
+  async #untilCommitted(ahead: Turn, deadline: Deadline): Promise<void> {
+    const ended = await this.#wait(ahead.ended, deadline)
+    if (ended !== 'committed') throw this.#aheadFailed(ended)
+  }
+
+  #takeTurn(): Producer {
+    const { producers } = this.#parts
+    const producer = producers[this.#next]
+    invariant(producer !== undefined, 'a session has a producer for each turn')
+    this.#next = (this.#next + 1) % producers.length
+    return producer
+  }
+
+  async #fill(
+    content: TransactionContent,
     producer: Producer,
     turn: Turn,
+    patientUntilMs: number,
     deadline: Deadline,
   ): Promise<readonly Placement[]> {
-    const { cluster, produceConnections: connections, topicPatienceMs } = this.#parts
+    const { cluster, produceConnections, coordinatorConnections, markers } = this.#parts
     try {
-      return await produceRecords(partitions, {
+      await producer.begin(cluster.transactionVersion, deadline)
+      markers.own(producer.producerId)
+      return await fillTransaction(content, {
         cluster,
-        connections,
+        connections: produceConnections,
+        offsetConnections: coordinatorConnections,
         producer,
         deadline,
-        topicPatienceMs,
+        patientUntilMs,
         onSent: () => faultPoint('relay.produce.sent'),
       })
     } catch (error) {
-      if (!(error instanceof ProduceRefused))
-        throw this.#fail(toKafkaFailure(error, ...notCommitted, 'the transaction was not committed'))
+      if (!(error instanceof TransactionRefused))
+        throw await this.#explain(
+          toKafkaFailure(error, ...notCommitted, 'the transaction was not committed'),
+          producer,
+        )
       await this.#abort(producer, turn, deadline)
       throw new KafkaFailure(error.code, 'not-committed', error.message, {
         cause: error,
@@ -175,7 +230,7 @@ export class Session implements TransactionSession {
     try {
       await producer.endTransaction(true, deadline, () => faultPoint('relay.endtxn.sent'))
     } catch (error) {
-      throw this.#fail(toKafkaFailure(error, ...unknown, 'committing'))
+      throw await this.#explain(toKafkaFailure(error, ...unknown, 'committing'), producer)
     }
     turn.settleEnded('committed')
     await faultPoint('relay.endtxn.acked')
@@ -186,7 +241,7 @@ export class Session implements TransactionSession {
     try {
       await producer.endTransaction(false, deadline)
     } catch (error) {
-      throw this.#fail(toKafkaFailure(error, ...notCommitted, 'aborting'))
+      throw await this.#explain(toKafkaFailure(error, ...notCommitted, 'aborting'), producer)
     }
     turn.settleEnded('aborted')
   }
@@ -197,6 +252,27 @@ export class Session implements TransactionSession {
     } catch (error) {
       throw this.#fail(toKafkaFailure(error, ...notCommitted, 'the transaction was not committed'))
     }
+  }
+
+  /**
+   * A refused id belongs to another session, or only our transaction ran into its timeout; brokers report both alike.
+   * Whoever still holds the id may raise its epoch, and nobody else.
+   */
+  async #explain(failure: KafkaFailure, producer: Producer): Promise<KafkaFailure> {
+    const isRefused = failure.outcome === 'fenced' || failure.details['code'] === errorCode.INVALID_TXN_STATE
+    if (!isRefused || failure.outcome === 'unknown' || !producer.isOverdue) return this.#fail(failure)
+    this.#fail(failure)
+    using deadline = new Deadline(explainDeadlineMs, 'asking who holds the id', this.#closing.signal)
+    // Who cannot be asked leaves it at the refusal.
+    const isStillHeld = await producer.isStillHeld(deadline).catch(() => false)
+    if (!isStillHeld) return failure
+    this.#state = 'poisoned'
+    return new KafkaFailure(
+      'KAFKA_TRANSACTION_TIMED_OUT',
+      'not-committed',
+      `the transaction of ${producer.transactionalId} was open for longer than ${this.#parts.transactionTimeoutMs} ms, and the coordinator aborted it`,
+      { cause: failure, details: failure.details },
+    )
   }
 
   /**
