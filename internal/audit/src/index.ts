@@ -1,6 +1,7 @@
 export { AuditError } from './audit-error.js'
 export type { Cluster } from './end-offsets.js'
 export type { CommittedEvent, History, Sighting } from './history.js'
+export { startJavaTool, type JavaTool, type RunningJavaTool } from './java-tool.js'
 export { judge } from './judge.js'
 export {
   readTopic,
