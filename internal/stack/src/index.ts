@@ -6,7 +6,15 @@ export {
   type TestDatabase,
 } from './database.js'
 export { readAddresses, toEnvironment, type StackAddresses } from './environment.js'
-export { startPrivateKafka, type PrivateKafka, type PrivateKafkaOptions } from './private-kafka.js'
+export {
+  startKafkaCluster,
+  startPrivateKafka,
+  type KafkaCluster,
+  type KafkaClusterOptions,
+  type KafkaNode,
+  type PrivateKafka,
+  type PrivateKafkaOptions,
+} from './kafka-cluster.js'
 export {
   startPrivatePostgres,
   type PrivatePostgres,
@@ -14,6 +22,7 @@ export {
 } from './private-postgres.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
+export type { KafkaVersion } from './services/kafka-releases.js'
 export type { RunningStack } from './running-stack.js'
 export { sharedStack } from './shared-stack.js'
 export { StackError, type StackErrorCode } from './stack-error.js'

@@ -1,50 +1,69 @@
 /** Topics for tests: a name of their own, and ready for the first record. */
-import { Kafka, logLevel, type Admin } from 'kafkajs'
+import { Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
+import { pollUntil } from './poll-until.js'
 import { randomName } from './random-name.js'
 import { sharedStack } from './shared-stack.js'
 
 export interface CreateTopicOptions {
-  /** 1 unless given. */
+  /** 1 unless given, or as many as `assignment` has. */
   readonly partitions?: number
+  /** The cluster's default unless given: 3 from three brokers on, else 1. */
+  readonly replicationFactor?: number
+  /** By partition, the ids of the brokers that keep it; the first is to lead. Instead of numbers left to the cluster. */
+  readonly assignment?: readonly (readonly number[])[]
   readonly config?: Readonly<Record<string, string>>
   /** The shared stack's unless given. */
   readonly brokers?: readonly string[]
-}
-
-const leaderTriesMax = 200
-const leaderTryMs = 25
-
-// Kafka has nothing to wait on for this. Metadata name a leader some milliseconds before that broker takes records
-// (NOT_LEADER_OR_FOLLOWER until then), so the question is one that only a leader at work answers: the offsets.
-const untilLed = async (admin: Admin, topic: string, partitions: number): Promise<void> => {
-  let cause: unknown
-  for (let attempt = 0; attempt < leaderTriesMax; attempt += 1) {
-    try {
-      if ((await admin.fetchTopicOffsets(topic)).length === partitions) return
-    } catch (error) {
-      cause = error
-    }
-    await new Promise((resolve) => setTimeout(resolve, leaderTryMs))
-  }
-  throw new Error(`${topic}: not every partition has a leader after ${leaderTriesMax} tries`, { cause })
+  readonly ssl?: KafkaConfig['ssl']
+  readonly sasl?: KafkaConfig['sasl']
 }
 
 /** Creates `<prefix>-<random>` and resolves with that name when every partition has a leader. */
 export const createTopic = async (prefix: string, options: CreateTopicOptions = {}): Promise<string> => {
-  const { partitions = 1, config = {}, brokers = sharedStack().kafka.brokers } = options
   const topic = randomName(prefix)
-  const client = new Kafka({ clientId: 'stack', brokers: [...brokers], logLevel: logLevel.NOTHING })
+  await createNamedTopic(topic, options)
+  return topic
+}
+
+/** As {@link createTopic}, with this very name. */
+export const createNamedTopic = async (topic: string, options: CreateTopicOptions = {}): Promise<void> => {
+  const { assignment, config = {}, brokers = sharedStack().kafka.brokers, ssl, sasl } = options
+  const client = new Kafka({
+    clientId: 'stack',
+    brokers: [...brokers],
+    logLevel: logLevel.NOTHING,
+    ...(ssl !== undefined && { ssl }),
+    ...(sasl !== undefined && { sasl }),
+  })
   const admin = client.admin({ retry: { retries: 0 } })
+  const { partitions = assignment?.length ?? 1 } = options
   await admin.connect()
   try {
-    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
     await admin.createTopics({
       waitForLeaders: false, // it would give up at the first answer from a broker that has not heard of the topic yet
-      topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+      topics: [
+        {
+          topic,
+          ...(assignment === undefined
+            ? { numPartitions: partitions, replicationFactor: options.replicationFactor ?? -1 }
+            : { replicaAssignment: assigned(assignment) }),
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        },
+      ],
     })
     await untilLed(admin, topic, partitions)
   } finally {
     await admin.disconnect()
   }
-  return topic
 }
+
+const assigned = (assignment: readonly (readonly number[])[]): { partition: number; replicas: number[] }[] =>
+  assignment.map((replicas, partition) => ({ partition, replicas: [...replicas] }))
+
+// Kafka has nothing to wait on for this. Metadata name a leader some milliseconds before that broker takes records
+// (NOT_LEADER_OR_FOLLOWER until then), so the question is one that only a leader at work answers: the offsets.
+const untilLed = (admin: Admin, topic: string, partitions: number): Promise<void> =>
+  pollUntil(
+    `${topic}: every partition has a leader`,
+    async () => (await admin.fetchTopicOffsets(topic)).length === partitions,
+  )

@@ -1,7 +1,7 @@
 /** The same services as containers, for machines where the embedded ones cannot run. Testcontainers is loaded only then. */
 import { freePort } from '../free-port.js'
 import type { Say } from '../progress.js'
-import { kafkaVersion } from './kafka-jars.js'
+import { defaultKafkaVersion, kafkaReleases } from './kafka-releases.js'
 
 /** One started container; its reaper ends it with us. */
 export interface Container<T> {
@@ -48,10 +48,11 @@ export const startPostgresContainer = async (say: Say): Promise<Container<{ url:
 /** Kafka on a port chosen before the start, since the broker must tell its clients which one it is. */
 export const startKafkaContainer = async (say: Say): Promise<Container<{ brokers: readonly string[] }>> => {
   const { GenericContainer, Wait, getContainerRuntimeClient } = await import('testcontainers')
-  say(`starting apache/kafka:${kafkaVersion} in Docker ...`)
+  const image = `apache/kafka:${kafkaReleases[defaultKafkaVersion].version}`
+  say(`starting ${image} in Docker ...`)
   const port = await freePort()
   const broker = `${(await getContainerRuntimeClient()).info.containerRuntime.host}:${port}`
-  const container = await new GenericContainer(`apache/kafka:${kafkaVersion}`)
+  const container = await new GenericContainer(image)
     .withEnvironment({
       KAFKA_NODE_ID: '1',
       KAFKA_PROCESS_ROLES: 'broker,controller',

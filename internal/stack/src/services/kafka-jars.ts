@@ -1,32 +1,30 @@
 /** Kafka's jars from Maven Central: the broker, and Apache's own tools as an outside judge of what it holds. */
 import { copyFile, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { cached, digest } from '../cache.js'
 import type { Say } from '../progress.js'
 import { CommandError, runCommand } from '../run-command.js'
 import { StackError } from '../stack-error.js'
-
-/** The version in kafka/pom.xml. */
-export const kafkaVersion = '4.3.1'
+import { defaultKafkaVersion, kafkaReleases, type KafkaRelease, type KafkaVersion } from './kafka-releases.js'
 
 // The version is named, so that Maven asks for this one and not for whatever is the default of its own version.
 const copyGoal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
 const jarsMin = 80
-const jarsNeeded = [
-  `kafka_2.13-${kafkaVersion}.jar`,
-  `kafka-clients-${kafkaVersion}.jar`,
-  `kafka-tools-${kafkaVersion}.jar`,
-  'log4j-slf4j-impl-2.25.4.jar',
+const jarsNeeded = ({ version, loggingJar }: KafkaRelease): string[] => [
+  `kafka_2.13-${version}.jar`,
+  `kafka-clients-${version}.jar`,
+  `kafka-tools-${version}.jar`,
+  loggingJar,
 ]
 
-/** A file that ships with this package in its folder `kafka`. */
-export const kafkaFile = (name: string): string =>
-  fileURLToPath(new URL(`../../kafka/${name}`, import.meta.url))
-
-const download = async (directory: string, say: Say, signal: AbortSignal | undefined): Promise<void> => {
-  say(`downloading Apache Kafka ${kafkaVersion} from Maven Central (once) ...`)
-  await copyFile(kafkaFile('pom.xml'), path.join(directory, 'pom.xml')) // Maven writes beside the pom
+const download = async (
+  release: KafkaRelease,
+  directory: string,
+  say: Say,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  say(`downloading Apache Kafka ${release.version} from Maven Central (once) ...`)
+  await copyFile(release.pom, path.join(directory, 'pom.xml')) // Maven writes beside the pom
   try {
     await runCommand('mvn', ['-q', '-B', copyGoal, '-DoutputDirectory=lib'], { directory, signal })
   } catch (cause) {
@@ -39,13 +37,13 @@ const download = async (directory: string, say: Say, signal: AbortSignal | undef
       )
     throw new StackError(
       'STACK_DOWNLOAD_FAILED',
-      `Apache Kafka ${kafkaVersion} could not be downloaded\n${cause.output}\n`,
+      `Apache Kafka ${release.version} could not be downloaded\n${cause.output}\n`,
       { cause },
     )
   }
   await rm(path.join(directory, 'target'), { recursive: true, force: true })
   const jars = new Set(await readdir(path.join(directory, 'lib')))
-  const absent = jarsNeeded.filter((jar) => !jars.has(jar))
+  const absent = jarsNeeded(release).filter((jar) => !jars.has(jar))
   if (jars.size >= jarsMin && absent.length === 0) return
   throw new StackError(
     'STACK_DOWNLOAD_FAILED',
@@ -54,11 +52,16 @@ const download = async (directory: string, say: Say, signal: AbortSignal | undef
 }
 
 /** What goes after `java -cp`, downloaded when first needed. */
-export const kafkaClasspath = async (say: Say, signal?: AbortSignal): Promise<string> => {
-  const pom = await readFile(kafkaFile('pom.xml'), 'utf8')
+export const kafkaClasspath = async (
+  say: Say,
+  signal?: AbortSignal,
+  version: KafkaVersion = defaultKafkaVersion,
+): Promise<string> => {
+  const release = kafkaReleases[version]
+  const pom = await readFile(release.pom, 'utf8')
   const entry = await cached(
-    `kafka-${kafkaVersion}-${digest(pom)}`,
-    (directory) => download(directory, say, signal),
+    `kafka-${release.version}-${digest(pom)}`,
+    (directory) => download(release, directory, say, signal),
     signal,
   )
   return path.join(await realpath(entry), 'lib', '*') // one path for one set of jars, by which kafkaRuntime() names its archive

@@ -6,8 +6,9 @@ import type { Say } from '../progress.js'
 import { theLifeline } from '../lifeline.js'
 import { randomName } from '../random-name.js'
 import { requireJava } from './java.js'
-import { KafkaBroker } from './kafka-broker.js'
 import { kafkaClasspath } from './kafka-jars.js'
+import { startKafkaNodes } from './kafka-nodes.js'
+import { defaultKafkaVersion, kafkaReleases, type KafkaVersion } from './kafka-releases.js'
 
 export interface KafkaRuntime {
   /** The `java` program. */
@@ -50,13 +51,13 @@ const classArchive = async (
         brokerOptions: [...runtime.brokerOptions, `-XX:ArchiveClassesAtExit=${archive}`],
       }
       const trialDirectory = path.join(theLifeline().runDirectory, randomName('trial'))
-      const broker = await KafkaBroker.create({
+      const brokers = await startKafkaNodes({
         directory: trialDirectory,
         runtime: trial,
         say: () => undefined,
         signal,
       })
-      await broker.stop()
+      await Promise.all(brokers.map((broker) => broker.stop()))
       await rm(trialDirectory, { recursive: true, force: true })
     },
     signal,
@@ -65,10 +66,24 @@ const classArchive = async (
 }
 
 /** Finds Java and downloads Kafka when first needed. */
-export const kafkaRuntime = async (say: Say, signal?: AbortSignal): Promise<KafkaRuntime> => {
+export const kafkaRuntime = async (
+  say: Say,
+  signal?: AbortSignal,
+  kafkaVersion: KafkaVersion = defaultKafkaVersion,
+): Promise<KafkaRuntime> => {
   const { program, version } = await requireJava(signal)
-  const classpath = await kafkaClasspath(say, signal)
-  const plain: KafkaRuntime = { java: program, classpath, brokerOptions, toolOptions }
+  const classpath = await kafkaClasspath(say, signal, kafkaVersion)
+  const { loggingOption } = kafkaReleases[kafkaVersion]
+  const plain: KafkaRuntime = {
+    java: program,
+    classpath,
+    brokerOptions: [...brokerOptions, loggingOption],
+    toolOptions: [...toolOptions, loggingOption],
+  }
   const archive = `-XX:SharedArchiveFile=${await classArchive(plain, version, say, signal)}`
-  return { ...plain, brokerOptions: [...brokerOptions, archive], toolOptions: [...toolOptions, archive] }
+  return {
+    ...plain,
+    brokerOptions: [...plain.brokerOptions, archive],
+    toolOptions: [...plain.toolOptions, archive],
+  }
 }

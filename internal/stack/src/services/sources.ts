@@ -8,8 +8,8 @@ import {
   startPostgresContainer,
   startRedisContainer,
 } from './docker.js'
-import { KafkaBroker } from './kafka-broker.js'
 import { kafkaClasspath } from './kafka-jars.js'
+import { startKafkaNodes } from './kafka-nodes.js'
 import { kafkaRuntime } from './kafka-runtime.js'
 import { PostgresServer } from './postgres-server.js'
 import { startRedisServer } from './redis-server.js'
@@ -45,10 +45,10 @@ export const postgresSource = either(async (request) => {
 
 export const kafkaSource = either<Kafka>(async (request) => {
   const runtime = await kafkaRuntime(request.say, request.signal)
-  const broker = await KafkaBroker.create({ ...request, runtime })
+  const brokers = await startKafkaNodes({ ...request, runtime })
   return {
-    service: { brokers: broker.brokers, classpath: broker.classpath },
-    destroy: () => broker.destroy(),
+    service: { brokers: brokers.map(({ address }) => address), classpath: runtime.classpath },
+    destroy: async () => void (await Promise.all(brokers.map((broker) => broker.destroy()))),
   }
 }, startKafkaContainer)
 
