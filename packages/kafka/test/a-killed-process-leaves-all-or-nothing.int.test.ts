@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { agentUrl } from '@internal/faults'
 import type { FaultPoint } from '@oncebox/core'
-import { expect, test } from 'vitest'
-import { numbered, setUp, type Fixture } from './fixture.js'
+import { describe, expect, test } from 'vitest'
+import { kafkaVersions, numbered, setUp, useKafka, type Fixture } from './fixture.js'
 
 const program = fileURLToPath(new URL('programs/publisher.mjs', import.meta.url))
 
@@ -39,24 +39,28 @@ const points: readonly FaultPoint[] = [
 const committedBy: ReadonlySet<FaultPoint> = new Set(['relay.endtxn.acked'])
 const undecidedBy: ReadonlySet<FaultPoint> = new Set(['relay.endtxn.sent'])
 
-test.each(points)(
-  'a process killed at %s leaves its transaction whole or absent, and the next session decides it',
-  async (point) => {
-    const fixture = await setUp({ partitions: 3 })
-    expect(await publishInProcess(fixture, `${point}:kill`)).toEqual({ signal: 'SIGKILL', output: '' })
-    const next = await fixture.open() // what it returns from is decided
-    await next.publish({ partitions: [fixture.records(['next'])] })
+describe.each(kafkaVersions)('on Kafka %s', (version) => {
+  const kafka = useKafka(version)
 
-    const values = await fixture.committed()
-    const ofKilled = values.filter((value) => value.startsWith('killed-'))
-    const whole = [0, 1, 2].flatMap(() => numbered('killed', 100))
-    expect([[], whole]).toContainEqual(ofKilled)
-    if (!undecidedBy.has(point)) expect(ofKilled).toEqual(committedBy.has(point) ? whole : [])
-    expect(values.filter((value) => value === 'next')).toHaveLength(1)
-  },
-)
+  test.each(points)(
+    'a process killed at %s leaves its transaction whole or absent, and the next session decides it',
+    async (point) => {
+      const fixture = await setUp({ brokers: kafka.brokers(), partitions: 3 })
+      expect(await publishInProcess(fixture, `${point}:kill`)).toEqual({ signal: 'SIGKILL', output: '' })
+      const next = await fixture.open() // what it returns from is decided
+      await next.publish({ partitions: [fixture.records(['next'])] })
 
-test('a process that has closed session and client ends by itself', async () => {
-  const fixture = await setUp({ partitions: 3 })
-  expect(await publishInProcess(fixture, '')).toEqual({ signal: null, output: 'published\n' })
+      const values = await fixture.committed()
+      const ofKilled = values.filter((value) => value.startsWith('killed-'))
+      const whole = [0, 1, 2].flatMap(() => numbered('killed', 100))
+      expect([[], whole]).toContainEqual(ofKilled)
+      if (!undecidedBy.has(point)) expect(ofKilled).toEqual(committedBy.has(point) ? whole : [])
+      expect(values.filter((value) => value === 'next')).toHaveLength(1)
+    },
+  )
+
+  test('a process that has closed session and client ends by itself', async () => {
+    const fixture = await setUp({ brokers: kafka.brokers(), partitions: 3 })
+    expect(await publishInProcess(fixture, '')).toEqual({ signal: null, output: 'published\n' })
+  })
 })

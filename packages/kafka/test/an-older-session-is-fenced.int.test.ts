@@ -1,6 +1,6 @@
 import { installFaultHandler, type FaultPoint } from '@oncebox/core'
-import { afterEach, expect, test } from 'vitest'
-import { setUp } from './fixture.js'
+import { describe, afterEach, expect, test } from 'vitest'
+import { kafkaVersions, setUp, useKafka } from './fixture.js'
 
 afterEach(() => installFaultHandler(undefined))
 
@@ -19,68 +19,72 @@ function holdAt(point: FaultPoint): { readonly reached: Promise<void>; release()
   return { reached, release }
 }
 
-test('an older session is refused at Produce, and its records never show', async () => {
-  const { open, records, committed } = await setUp()
-  const stale = await open()
-  const fresh = await open()
-  await fresh.publish({ partitions: [records(['fresh'])] })
-  await expect(stale.publish({ partitions: [records(['stale'])] })).rejects.toMatchObject({
-    code: 'KAFKA_FENCED',
-    outcome: 'fenced',
+describe.each(kafkaVersions)('on Kafka %s', (version) => {
+  const kafka = useKafka(version)
+
+  test('an older session is refused at Produce, and its records never show', async () => {
+    const { open, records, committed } = await setUp({ brokers: kafka.brokers() })
+    const stale = await open()
+    const fresh = await open()
+    await fresh.publish({ partitions: [records(['fresh'])] })
+    await expect(stale.publish({ partitions: [records(['stale'])] })).rejects.toMatchObject({
+      code: 'KAFKA_FENCED',
+      outcome: 'fenced',
+    })
+    expect(stale.state).toBe('fenced')
+    await expect(stale.publish({ partitions: [records(['stale again'])] })).rejects.toMatchObject({
+      code: 'KAFKA_SESSION_CLOSED',
+      outcome: 'not-committed',
+    })
+    expect(await committed()).toEqual(['fresh'])
   })
-  expect(stale.state).toBe('fenced')
-  await expect(stale.publish({ partitions: [records(['stale again'])] })).rejects.toMatchObject({
-    code: 'KAFKA_SESSION_CLOSED',
-    outcome: 'not-committed',
+
+  test('a session that was taken over between Produce and EndTxn is refused at EndTxn, and its records never show', async () => {
+    const { open, records, committed } = await setUp({ brokers: kafka.brokers() })
+    const stale = await open()
+    const hold = holdAt('relay.produce.acked')
+    const publishing = stale.publish({ partitions: [records(['stale'])] }).catch((error: unknown) => error)
+    await hold.reached
+    const fresh = await open()
+    await fresh.publish({ partitions: [records(['fresh'])] })
+    hold.release()
+    expect(await publishing).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
+    expect(await committed()).toEqual(['fresh'])
   })
-  expect(await committed()).toEqual(['fresh'])
-})
 
-test('a session that was taken over between Produce and EndTxn is refused at EndTxn, and its records never show', async () => {
-  const { open, records, committed } = await setUp()
-  const stale = await open()
-  const hold = holdAt('relay.produce.acked')
-  const publishing = stale.publish({ partitions: [records(['stale'])] }).catch((error: unknown) => error)
-  await hold.reached
-  const fresh = await open()
-  await fresh.publish({ partitions: [records(['fresh'])] })
-  hold.release()
-  expect(await publishing).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
-  expect(await committed()).toEqual(['fresh'])
-})
+  test('a start that was overtaken between its ids and its claim fails instead of sharing the shard', async () => {
+    const { open, records, committed } = await setUp({ brokers: kafka.brokers() })
+    const hold = holdAt('relay.ids.initialised')
+    const overtaken = open().catch((error: unknown) => error)
+    await hold.reached
+    const fresh = await open()
+    hold.release()
+    expect(await overtaken).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
+    await fresh.publish({ partitions: [records(['fresh'])] })
+    expect(await committed()).toEqual(['fresh'])
+  })
 
-test('a start that was overtaken between its ids and its claim fails instead of sharing the shard', async () => {
-  const { open, records, committed } = await setUp()
-  const hold = holdAt('relay.ids.initialised')
-  const overtaken = open().catch((error: unknown) => error)
-  await hold.reached
-  const fresh = await open()
-  hold.release()
-  expect(await overtaken).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
-  await fresh.publish({ partitions: [records(['fresh'])] })
-  expect(await committed()).toEqual(['fresh'])
-})
+  // Crossed starts leave each with one id. Only a claim on the id that was initialised first shows that the other is lost, too.
+  test('a start that lost its first id to another one cannot claim with its second', async () => {
+    const { open, transactionalIds } = await setUp({ brokers: kafka.brokers() })
+    const hold = holdAt('relay.ids.initialised')
+    const crossed = open().catch((error: unknown) => error)
+    await hold.reached
+    await open({ transactionalIds: [transactionalIds[0], `${transactionalIds[1]}:another`] })
+    hold.release()
+    expect(await crossed).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
+  })
 
-// Crossed starts leave each with one id. Only a claim on the id that was initialised first shows that the other is lost, too.
-test('a start that lost its first id to another one cannot claim with its second', async () => {
-  const { open, transactionalIds } = await setUp()
-  const hold = holdAt('relay.ids.initialised')
-  const crossed = open().catch((error: unknown) => error)
-  await hold.reached
-  await open({ transactionalIds: [transactionalIds[0], `${transactionalIds[1]}:another`] })
-  hold.release()
-  expect(await crossed).toMatchObject({ code: 'KAFKA_FENCED', outcome: 'fenced' })
-})
-
-test('a restart with the same ids goes on where the last session ended', async () => {
-  const { open, records, committed } = await setUp()
-  for (const run of ['first', 'second', 'third']) {
-    const session = await open()
-    await session.publish({ partitions: [records([`${run} on b`])] })
-    await session.publish({ partitions: [records([`${run} on a`])] })
-    await session.close()
-  }
-  expect(await committed()).toEqual(
-    ['first', 'second', 'third'].flatMap((run) => [`${run} on b`, `${run} on a`]),
-  )
+  test('a restart with the same ids goes on where the last session ended', async () => {
+    const { open, records, committed } = await setUp({ brokers: kafka.brokers() })
+    for (const run of ['first', 'second', 'third']) {
+      const session = await open()
+      await session.publish({ partitions: [records([`${run} on b`])] })
+      await session.publish({ partitions: [records([`${run} on a`])] })
+      await session.close()
+    }
+    expect(await committed()).toEqual(
+      ['first', 'second', 'third'].flatMap((run) => [`${run} on b`, `${run} on a`]),
+    )
+  })
 })

@@ -1,15 +1,29 @@
-import { createTopic, randomName, sharedStack } from '@internal/stack'
+import { createTopic, randomName, sharedStack, startPrivateKafka, type PrivateKafka } from '@internal/stack'
 import { readTopic } from '@internal/audit'
-import { onTestFinished } from 'vitest'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import {
   connectKafka,
   ensureProgressTopic,
   openSession,
   PartitionRecords,
+  type ClaimedSession,
   type KafkaClient,
   type OpenSessionOptions,
-  type TransactionSession,
 } from '../src/index.js'
+
+/** One for each version of Kafka's transaction protocol. */
+export const kafkaVersions = ['4.3', '3.9'] as const
+
+/** Kafka of that version for the tests of a `describe`: the shared broker, or one of its own where it has to be. */
+export function useKafka(version: (typeof kafkaVersions)[number]): { brokers(): readonly string[] } {
+  if (version === '4.3') return { brokers: () => sharedStack().kafka.brokers }
+  let kafka: PrivateKafka
+  beforeAll(async () => {
+    kafka = await startPrivateKafka({ version })
+  })
+  afterAll(() => kafka[Symbol.asyncDispose]())
+  return { brokers: () => kafka.brokers }
+}
 
 /** What most tests need: a client, a progress topic, a topic for events, and sessions of one shard. */
 export interface Fixture {
@@ -19,7 +33,7 @@ export interface Fixture {
   readonly topic: string
   readonly transactionalIds: readonly [string, string]
   /** Opens a session with the same ids each time: as a restart, or as a rival, of the ones before. */
-  open(options?: Partial<OpenSessionOptions>): Promise<TransactionSession>
+  open(options?: Partial<OpenSessionOptions>): Promise<ClaimedSession>
   /** Records whose key and value are the given texts. */
   records(texts: readonly string[], partition?: number): PartitionRecords
   /** The values in the topic, as Apache's own consumer reads them, read_committed, by partition and offset. */
@@ -57,7 +71,7 @@ export async function setUp(
     },
     records: (texts, partition = 0) => recordsOf(topic, partition, maxMessageBytes, texts),
     async committed() {
-      const { classpath } = sharedStack().kafka
+      const { classpath } = sharedStack().kafka // of the newest version: the judge reads what any broker holds
       const records = await readTopic({
         brokers: judgeBrokers,
         classpath,

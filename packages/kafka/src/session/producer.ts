@@ -202,6 +202,7 @@ export class Producer {
       () => ({ transactionalId: this.transactionalId, transactionTimeoutMs, held }),
       (refused) => refused.errorCode,
       deadline,
+      { isStart: held === undefined },
     )
     if (answer.errorCode !== errorCode.NONE) throw this.#refused('initialising', answer.errorCode)
     this.#takeOver(answer)
@@ -215,26 +216,32 @@ export class Producer {
   }
 
   /**
-   * Asks the coordinator until it is ready, also when an answer is lost: for requests that the coordinator takes twice.
+   * Asks the coordinator until it is ready. A request whose answer is lost may arrive late, and in a later transaction
+   * it would do harm: it is repeated only by a start, which fences what it asked for before.
    *
    * @param codeOf The code of an answer, of which those in `coordinatorNotReady` are waited for
-   * @throws OutboxError KAFKA_UNAVAILABLE at the deadline
+   * @throws OutboxError KAFKA_UNAVAILABLE
    */
   async #untilReady<Request, Answer>(
     api: Api<Request, Answer>,
     request: () => Request,
     codeOf: (answer: Answer) => number | undefined,
     deadline: Deadline,
+    { isStart = false }: { readonly isStart?: boolean } = {},
   ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
+      let isSent = false
       try {
         const connection = await this.#connect(deadline)
-        const answer = await deadline.race(connection.call(api, request()))
+        const sent = await deadline.race(connection.send(api, request()))
+        isSent = true
+        const answer = await deadline.race(sent.answer)
         const code = codeOf(answer) ?? errorCode.NONE
         if (!coordinatorNotReady.has(code)) return answer
         if (code !== errorCode.CONCURRENT_TRANSACTIONS) this.#coordinator = undefined
       } catch (error) {
-        if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
+        if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE') || (isSent && !isStart))
+          throw error
         this.#coordinator = undefined
       }
       await deadline.delay(nextDelayMs(retry, attempt))
