@@ -5,6 +5,7 @@ import { apiVersions, type ApiVersionsAnswer } from './api-versions.js'
 import { createTopics } from './create-topics.js'
 import { describeConfigs } from './describe-configs.js'
 import { describeProducers } from './describe-producers.js'
+import { describeTransactions } from './describe-transactions.js'
 import { endTxn } from './end-txn.js'
 import { describeCode } from './error-codes.js'
 import { fetch } from './fetch.js'
@@ -20,6 +21,7 @@ const always = [
   createTopics,
   describeConfigs,
   describeProducers,
+  describeTransactions,
   fetch,
   findCoordinator,
   initProducerId,

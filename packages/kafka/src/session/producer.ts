@@ -7,6 +7,7 @@ import type { BrokerAddress } from '../options.js'
 import { addOffsetsToTxn } from '../protocol/add-offsets-to-txn.js'
 import { addPartitionsToTxn, type AddPartitionsToTxnAnswer } from '../protocol/add-partitions-to-txn.js'
 import type { Api } from '../protocol/api.js'
+import { describeTransactions } from '../protocol/describe-transactions.js'
 import { endTxn } from '../protocol/end-txn.js'
 import {
   authorizationFailed,
@@ -60,11 +61,6 @@ export class Producer {
     return this.#version
   }
 
-  /** The transaction in hand is older than its timeout: the coordinator may have aborted it. */
-  get isOverdue(): boolean {
-    return performance.now() - this.#begunAtMs >= this.#options.transactionTimeoutMs
-  }
-
   /**
    * Takes the id over: fences whoever held it and ends the transaction that was open. Repeated until it succeeds or
    * the deadline comes; repeating is safe, as each answer only raises the epoch.
@@ -92,17 +88,21 @@ export class Producer {
   }
 
   /**
-   * Whether the id is still ours, asked of the coordinator after it was refused: another session has it, or only our
-   * transaction has run into its timeout. The transaction is over afterwards, either way.
+   * Whether the coordinator has ended the transaction in hand by itself, and nobody else has the id: asked after it was
+   * refused, as brokers answer a timeout and a takeover alike. Asking changes nothing. A rival whose takeover is half
+   * done looks like a timeout for a moment.
    */
-  async isStillHeld(deadline: Deadline): Promise<boolean> {
-    try {
-      await this.#raiseEpoch(this.#held, deadline)
-      return true
-    } catch (error) {
-      if (error instanceof KafkaFailure && error.outcome === 'fenced') return false
-      throw error
-    }
+  async hasTimedOut(deadline: Deadline): Promise<boolean> {
+    if (performance.now() - this.#begunAtMs < this.#options.transactionTimeoutMs) return false
+    const request = { transactionalId: this.transactionalId }
+    const connection = await this.#connect(deadline)
+    const found = await deadline.race(connection.call(describeTransactions, request))
+    // A timeout raises the epoch once, to fence us, and ends with the abort; a takeover ends with an empty transaction.
+    return (
+      found.producerId === this.#producerId &&
+      found.producerEpoch <= this.#producerEpoch + 1 &&
+      (found.state === 'PrepareAbort' || found.state === 'CompleteAbort')
+    )
   }
 
   /** Version 1: tells the coordinator which partitions the transaction is about to write to. The codes are the caller's. */

@@ -254,24 +254,20 @@ export class Session implements ClaimedSession {
     }
   }
 
-  /**
-   * A refused id belongs to another session, or only our transaction ran into its timeout; brokers report both alike.
-   * Whoever still holds the id may raise its epoch, and nobody else.
-   */
+  /** Poisons the session, and says of a refused id whether another session has it or our transaction ran into its timeout. */
   async #explain(failure: KafkaFailure, producer: Producer): Promise<KafkaFailure> {
     const isRefused = failure.outcome === 'fenced' || failure.details['code'] === errorCode.INVALID_TXN_STATE
-    if (!isRefused || failure.outcome === 'unknown' || !producer.isOverdue) return this.#fail(failure)
-    this.#fail(failure)
+    if (!isRefused || failure.outcome === 'unknown') return this.#fail(failure)
     using deadline = new Deadline(explainDeadlineMs, 'asking who holds the id', this.#closing.signal)
     // Who cannot be asked leaves it at the refusal.
-    const isStillHeld = await producer.isStillHeld(deadline).catch(() => false)
-    if (!isStillHeld) return failure
-    this.#state = 'poisoned'
-    return new KafkaFailure(
-      'KAFKA_TRANSACTION_TIMED_OUT',
-      'not-committed',
-      `the transaction of ${producer.transactionalId} was open for longer than ${this.#parts.transactionTimeoutMs} ms, and the coordinator aborted it`,
-      { cause: failure, details: failure.details },
+    if (!(await producer.hasTimedOut(deadline).catch(() => false))) return this.#fail(failure)
+    return this.#fail(
+      new KafkaFailure(
+        'KAFKA_TRANSACTION_TIMED_OUT',
+        'not-committed',
+        `the transaction of ${producer.transactionalId} was open for longer than ${this.#parts.transactionTimeoutMs} ms, and the coordinator aborted it`,
+        { cause: failure, details: failure.details },
+      ),
     )
   }
 
