@@ -6,15 +6,16 @@ export {
   type TestDatabase,
 } from './database.js'
 export { readAddresses, toEnvironment, type StackAddresses } from './environment.js'
+export type { Acl } from './kafka-acls.js'
 export {
   startKafkaCluster,
   startPrivateKafka,
   type KafkaCluster,
   type KafkaClusterOptions,
-  type KafkaNode,
   type PrivateKafka,
   type PrivateKafkaOptions,
 } from './kafka-cluster.js'
+export type { KafkaNode } from './kafka-node.js'
 export {
   startPrivatePostgres,
   type PrivatePostgres,
@@ -24,7 +25,17 @@ export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export type { KafkaVersion } from './services/kafka-releases.js'
 export type { RunningStack } from './running-stack.js'
+export {
+  startSecuredKafka,
+  type ClientCertificateOptions,
+  type KafkaAdministrator,
+  type SecuredKafka,
+  type SecuredKafkaOptions,
+  type SecuredListeners,
+  type TokenOptions,
+} from './secured-kafka.js'
 export { sharedStack } from './shared-stack.js'
 export { StackError, type StackErrorCode } from './stack-error.js'
 export { startStack, type ServiceName, type Stack, type StartStackOptions } from './stack.js'
+export type { Certificate } from './services/certificates.js'
 export { createTopic, type CreateTopicOptions } from './topic.js'

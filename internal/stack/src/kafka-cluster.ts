@@ -3,10 +3,10 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { placeCoordinators } from './coordinators.js'
 import { alterFeature } from './kafka-features.js'
+import { nodeOf, shortSession, type KafkaNode } from './kafka-node.js'
 import { theLifeline } from './lifeline.js'
 import type { Say } from './progress.js'
 import { randomName } from './random-name.js'
-import type { KafkaBroker } from './services/kafka-broker.js'
 import { kafkaClasspath } from './services/kafka-jars.js'
 import { startKafkaNodes, type ProxiedAt } from './services/kafka-nodes.js'
 import type { KafkaVersion } from './services/kafka-releases.js'
@@ -40,27 +40,6 @@ export interface KafkaClusterOptions extends PrivateKafkaOptions {
   readonly coordinatorsOn?: number
 }
 
-/** One broker, as a test sees it. */
-export interface KafkaNode {
-  readonly id: number
-  /** `host:port`. */
-  readonly address: string
-  /** Where the partitions lie, for DumpLogSegments. */
-  readonly logDir: string
-  readonly logFile: string
-  pid(): number
-  /** A controlled shutdown: leaders are moved away first. */
-  stop(): Promise<void>
-  /** SIGKILL. */
-  kill(): Promise<void>
-  /** Resolves when the broker accepts connections again, on the same ports, and the controller counts on it. */
-  start(): Promise<void>
-  /** SIGSTOP: its connections stay, and nothing is answered. */
-  pause(): void
-  /** SIGCONT. */
-  resume(): void
-}
-
 export interface KafkaCluster extends AsyncDisposable {
   /** `host:port` of every node. */
   readonly brokers: readonly string[]
@@ -76,10 +55,6 @@ export interface KafkaCluster extends AsyncDisposable {
 
 /** A cluster of one. */
 export interface PrivateKafka extends KafkaNode, Omit<KafkaCluster, 'node'> {}
-
-// A killed broker may register again only when its old session has timed out, by default after 9 s: with this, a restart
-// after a kill takes 3.6 s instead of 12.5 s (2 cores).
-const shortSession = { 'broker.session.timeout.ms': '2000', 'broker.heartbeat.interval.ms': '500' }
 
 const silent: Say = () => undefined
 
@@ -127,23 +102,4 @@ export const startKafkaCluster = async (options: KafkaClusterOptions = {}): Prom
 export const startPrivateKafka = async (options: PrivateKafkaOptions = {}): Promise<PrivateKafka> => {
   const { node, ...cluster } = await startKafkaCluster({ ...options, brokers: 1 })
   return { ...cluster, ...node(1) }
-}
-
-function nodeOf(brokers: readonly KafkaBroker[], id: number): KafkaNode {
-  const broker = brokers.find(({ nodeId }) => nodeId === id)
-  if (broker === undefined) throw new Error(`the cluster has no node ${id}, only 1 to ${brokers.length}`)
-  return {
-    id,
-    address: broker.address,
-    logDir: broker.logDirectory,
-    logFile: broker.logFile,
-    pid: () => broker.pid,
-    stop: () => broker.stop(),
-    kill: () => broker.kill(),
-    start: async () => {
-      await broker.start()
-    },
-    pause: () => broker.pause(),
-    resume: () => broker.resume(),
-  }
 }

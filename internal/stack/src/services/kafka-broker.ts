@@ -4,15 +4,14 @@ import path from 'node:path'
 import type { Say } from '../progress.js'
 import { ServiceProcess } from '../service-process.js'
 import type { KafkaRuntime } from './kafka-runtime.js'
-import { host, properties } from './kafka-settings.js'
+import { host, properties, type NodeSettings } from './kafka-settings.js'
 import { runKafkaTool } from './kafka-tool.js'
 
 export interface KafkaBrokerOptions {
   readonly directory: string
   readonly runtime: KafkaRuntime
   readonly nodeId: number
-  /** Of its first listener. */
-  readonly port: number
+  readonly listeners: NodeSettings['listeners']
   /** For Java, beside those of the runtime. */
   readonly javaOptions: readonly string[]
   readonly say: Say
@@ -23,8 +22,7 @@ const ready = /Kafka Server started/
 export class KafkaBroker {
   readonly directory: string
   readonly nodeId: number
-  /** `host:port` of its first listener. */
-  readonly address: string
+  readonly #listeners: NodeSettings['listeners']
   readonly #runtime: KafkaRuntime
   readonly #javaOptions: readonly string[]
   readonly #say: Say
@@ -34,10 +32,22 @@ export class KafkaBroker {
   constructor(options: KafkaBrokerOptions) {
     this.directory = options.directory
     this.nodeId = options.nodeId
-    this.address = `${host}:${options.port}`
+    this.#listeners = options.listeners
     this.#runtime = options.runtime
     this.#javaOptions = options.javaOptions
     this.#say = options.say
+  }
+
+  /** `host:port` of its first listener. */
+  get address(): string {
+    return `${host}:${this.#listeners[0].port}`
+  }
+
+  /** `host:port` of the listener of this name. */
+  addressOf(name: string): string {
+    const listener = this.#listeners.find((one) => one.name === name)
+    if (listener === undefined) throw new Error(`the Kafka broker ${this.nodeId} has no listener ${name}`)
+    return `${host}:${listener.port}`
   }
 
   /** Where the partitions lie, for DumpLogSegments. */

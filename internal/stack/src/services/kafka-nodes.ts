@@ -103,7 +103,7 @@ function brokerOf({ nodeId, listeners }: NodeSettings, options: KafkaNodesOption
     directory: directoryOf(options, nodeId),
     runtime: options.runtime,
     nodeId,
-    port: listeners[0].port,
+    listeners,
     javaOptions: options.javaOptions ?? [],
     say: options.say,
   })
