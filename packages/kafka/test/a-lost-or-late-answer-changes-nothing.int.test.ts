@@ -1,6 +1,7 @@
 import { startProxy, type Proxy } from '@internal/proxy'
 import { startPrivateKafka, type PrivateKafka } from '@internal/stack'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connectKafka } from '../src/index.js'
 import { kafkaVersions, numbered, setUp, type Fixture } from './fixture.js'
 
 const notCommitted = { code: 'KAFKA_TRANSACTION_NOT_COMMITTED', outcome: 'not-committed' }
@@ -182,6 +183,37 @@ describe.each(kafkaVersions)('on Kafka %s', (version) => {
       expect(await committed()).toEqual(['first on b', 'on a', 'next'])
     })
   }
+
+  // Initialised in parallel, two crossed starts could end up with one id each, and neither would notice.
+  test('a start asks for its second id only when it has the first', async () => {
+    const { open } = await throughProxy()
+    using asked = proxy.on({ request: 'InitProducerId', nth: 'every' }, 'forward')
+    using held = proxy.on({ answer: 'InitProducerId' }, 'hold')
+    const opening = open()
+    const first = await held.fired
+    // Whatever the start would send beside it is through when another connection has been answered.
+    await connectKafka({ brokers: [`${proxy.host}:${proxy.port}`] }).then((client) => client.close())
+    expect(asked.frames).toHaveLength(1)
+    await first.deliver()
+    await opening
+    expect(asked.frames.length).toBeGreaterThanOrEqual(2)
+  })
+
+  // The broker remembers five: a sixth that is sent again could not be told from a new one.
+  test('at most five batches of a partition are unacknowledged', async () => {
+    const { open, records, committed } = await throughProxy()
+    const session = await open()
+    using sent = proxy.on({ request: 'Produce', nth: 'every' }, 'forward')
+    using held = proxy.on({ answer: 'Produce' }, 'hold')
+    const large = Array.from({ length: 8 }, (_, index) => `${index}${'x'.repeat(400_000)}`)
+    const publishing = session.publish({ partitions: [records(large)] })
+    const first = await held.fired
+    await expect.poll(() => sent.frames.length).toBe(5)
+    await first.deliver()
+    await publishing
+    expect(sent.frames).toHaveLength(8)
+    expect(await committed()).toEqual(large)
+  })
 
   test('a copy of a Produce that arrives in the next transaction of its id is refused, and its records show once', async () => {
     const { open, records, committed } = await throughProxy()
