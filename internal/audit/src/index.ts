@@ -3,6 +3,7 @@ export type { Cluster } from './end-offsets.js'
 export type { CommittedEvent, History, Sighting } from './history.js'
 export { startJavaTool, type JavaTool, type RunningJavaTool } from './java-tool.js'
 export { judge } from './judge.js'
+export { readLogBatches, type LogBatch, type LogBatchesOptions } from './log-batches.js'
 export {
   readTopic,
   readTopics,

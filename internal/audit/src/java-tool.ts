@@ -1,4 +1,4 @@
-/** One of Apache Kafka's own command line tools, run in a JVM of its own. */
+/** One of Apache Kafka's own command line tools, or a short program on Apache's classes, run in a JVM of its own. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,7 @@ import { AuditError } from './audit-error.js'
 export interface JavaTool {
   /** What goes after `java -cp`: the jars of kafka_2.13 and kafka-tools. */
   readonly classpath: string
+  /** Or the path of a source file, which Java compiles as it starts. */
   readonly mainClass: string
   readonly arguments: readonly string[]
   readonly signal?: AbortSignal | undefined
