@@ -115,6 +115,14 @@ export const errorCodes = {
     false,
     'correct the event: the broker refuses a record of this batch for its content, a timestamp too far in the future for example',
   ),
+  KAFKA_CODEC_MISSING: row(
+    false,
+    'install the package that the message names, beside oncebox: pnpm add PACKAGE; or choose compression gzip, which needs none',
+  ),
+  KAFKA_BATCH_TOO_LARGE: row(
+    false,
+    'if the topic really holds such batches, raise decompressedBytesMax of the Kafka options',
+  ),
   KAFKA_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal access to it'),
   KAFKA_AUTHORIZATION_FAILED: row(false, 'grant the missing ACL: the message names the resource'),
   KAFKA_PROGRESS_TOPIC_INVALID: row(

@@ -1,5 +1,7 @@
 export type { KafkaClient, TopicDescription } from './client.js'
 export { connectKafka } from './cluster.js'
+export type { Compression, CompressionType } from './codecs/codec.js'
+export { codecFor } from './codecs/codecs.js'
 export { KafkaFailure, type KafkaFailureClass, type TransactionOutcome } from './kafka-failure.js'
 export type { KafkaOptions } from './options.js'
 export type { PartitionAddress } from './partition-offsets.js'
@@ -8,7 +10,7 @@ export { ensureProgressTopic, type ProgressTopicOptions } from './progress-topic
 export { readLastValue, type ReadLastValueOptions } from './read-last-value.js'
 export { readPartition, type ReadPartitionOptions } from './read-partition.js'
 export { encodeHeader } from './records/header.js'
-export { PartitionRecords } from './records/partition-records.js'
+export { PartitionRecords, type PartitionRecordsOptions } from './records/partition-records.js'
 export type { ConsumedRecord } from './records/read-batches.js'
 export { openSession, type Claim, type OpenSessionOptions } from './session/open-session.js'
 export type {

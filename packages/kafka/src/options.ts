@@ -13,6 +13,11 @@ export interface KafkaOptions {
   readonly connectionTimeoutMs?: number
   /** How long one request may stay unanswered. Default 30,000; 1,000 to 300,000. */
   readonly requestTimeoutMs?: number
+  /**
+   * What one answer of a broker may decompress to when records are read. A batch that is larger by itself is refused with
+   * KAFKA_BATCH_TOO_LARGE. Default 67,108,864: 64 times a topic's usual largest batch; 1,048,576 to 1,073,741,824.
+   */
+  readonly decompressedBytesMax?: number
 }
 
 export interface BrokerAddress {
@@ -27,7 +32,10 @@ export interface ResolvedKafkaOptions {
   readonly sasl: KafkaOptions['sasl']
   readonly connectionTimeoutMs: number
   readonly requestTimeoutMs: number
+  readonly decompressedBytesMax: number
 }
+
+const mebibyte = 1024 * 1024
 
 /** @throws OutboxError KAFKA_OPTIONS_INVALID */
 export function resolveKafkaOptions(options: KafkaOptions): ResolvedKafkaOptions {
@@ -40,6 +48,12 @@ export function resolveKafkaOptions(options: KafkaOptions): ResolvedKafkaOptions
     sasl: options.sasl === undefined ? undefined : { ...options.sasl },
     connectionTimeoutMs: within('connectionTimeoutMs', options.connectionTimeoutMs ?? 3_000, 100, 60_000),
     requestTimeoutMs: within('requestTimeoutMs', options.requestTimeoutMs ?? 30_000, 1_000, 300_000),
+    decompressedBytesMax: within(
+      'decompressedBytesMax',
+      options.decompressedBytesMax ?? 64 * mebibyte,
+      mebibyte,
+      1024 * mebibyte,
+    ),
   })
 }
 

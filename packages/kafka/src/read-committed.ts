@@ -14,7 +14,8 @@ const fetchWaitMs = 500
  * The committed records at offsets from `from` up to but excluding `end`, in order, one Fetch at a time. Ends at the
  * last stable offset when that comes first. An offset that the cleaner removed is passed over.
  *
- * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, also when the topic was deleted and created again meanwhile
+ * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, also when the topic was deleted and created again meanwhile;
+ *   KAFKA_BATCH_TOO_LARGE, KAFKA_CODEC_MISSING
  */
 export async function* readCommitted(
   cluster: Cluster,
@@ -42,7 +43,11 @@ export async function* readCommitted(
         },
       )
     }
-    const { records, nextOffset } = committedRecords(answer.records, answer.aborted)
+    const { records, nextOffset } = committedRecords(
+      answer.records,
+      answer.aborted,
+      cluster.options.decompressedBytesMax,
+    )
     // The first batch may begin before the offset that was asked for.
     yield records.filter((record) => record.offset >= offset && record.offset < end)
     if (nextOffset === undefined && answer.lastStableOffset <= offset) return

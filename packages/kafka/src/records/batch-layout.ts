@@ -27,4 +27,10 @@ export const batchOverheadBytes = 12
 export const batchMagic = 2
 
 /** Bits of `attributes`. */
-export const batchAttributes = { compression: 0x07, transactional: 0x10, control: 0x20 } as const
+export const batchAttributes = {
+  compression: 0x07,
+  /** LogAppendTime: the broker wrote its own time into `maxTimestamp`, and it counts for every record. */
+  appendTime: 0x08,
+  transactional: 0x10,
+  control: 0x20,
+} as const

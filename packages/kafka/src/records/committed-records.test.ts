@@ -1,18 +1,36 @@
 import { describe, expect, test } from 'vitest'
+import type { Compression, CompressionType } from '../codecs/codec.js'
 import { batchLayout } from './batch-layout.js'
 import { committedRecords } from './committed-records.js'
 import { PartitionRecords } from './partition-records.js'
 
 /** A batch as the broker hands it out: with its offset, of one record whose value is `text`. */
 function batch(offset: number, producerId: bigint, text: string, key = ''): Buffer {
-  const records = new PartitionRecords('t', 0, { maxMessageBytes: 1_000 })
+  return handedOut(offset, producerId, recordsOf(text, key))
+}
+
+/** The same, compressed. */
+async function compressedBatch(offset: number, type: CompressionType, text: string): Promise<Buffer> {
+  const records = recordsOf(text, '', type)
+  await records.close()
+  return handedOut(offset, 1n, records)
+}
+
+function recordsOf(text: string, key: string, compression: Compression = 'none'): PartitionRecords {
+  const records = new PartitionRecords('t', 0, { maxMessageBytes: 10_000_000, compression })
   const source = Buffer.from(key + text, 'latin1')
   records.append(0, source, 0, key.length, key.length, source.length, 0, [])
+  return records
+}
+
+function handedOut(offset: number, producerId: bigint, records: PartitionRecords): Buffer {
   const [sealed = Buffer.alloc(0)] = records.takeBatches().map((open) => open.seal(producerId, 0, 0))
   const bytes = Buffer.from(sealed)
   bytes.writeBigInt64BE(BigInt(offset), batchLayout.baseOffset)
   return bytes
 }
+
+const plenty = 64 * 1024 * 1024
 
 const markerKey = { abort: '\0\0\0\0', commit: '\0\0\0\x01' }
 
@@ -27,6 +45,7 @@ const visible = (batches: readonly Buffer[], aborted: readonly [producerId: bigi
   committedRecords(
     Buffer.concat(batches),
     aborted.map(([producerId, firstOffset]) => ({ producerId, firstOffset })),
+    plenty,
   ).records.map(({ value }) => value?.toString())
 
 describe('a read_committed reader', () => {
@@ -94,8 +113,61 @@ describe('a read_committed reader', () => {
 
   test('goes on behind the last whole batch', () => {
     const whole = batch(5, 1n, 'whole')
-    const range = committedRecords(Buffer.concat([whole, batch(6, 1n, 'cut off').subarray(0, 70)]), [])
+    const range = committedRecords(
+      Buffer.concat([whole, batch(6, 1n, 'cut off').subarray(0, 70)]),
+      [],
+      plenty,
+    )
     expect([range.records.length, range.nextOffset]).toEqual([1, 6n])
-    expect(committedRecords(Buffer.alloc(0), []).nextOffset).toBeUndefined()
+    expect(committedRecords(Buffer.alloc(0), [], plenty).nextOffset).toBeUndefined()
+  })
+
+  test('takes of an answer what may be decompressed at once, and leaves the rest to the next', async () => {
+    const text = 'x'.repeat(1_000)
+    const log = await Promise.all(
+      (['gzip', 'snappy', 'lz4', 'zstd'] as const).map((type, offset) => compressedBatch(offset, type, text)),
+    )
+    const read = (from: number, bytesMax: number): [number, bigint | undefined] => {
+      const { records, nextOffset } = committedRecords(Buffer.concat(log.slice(from)), [], bytesMax)
+      return [records.length, nextOffset]
+    }
+    expect(read(0, plenty)).toEqual([4, 4n])
+    expect(read(0, 3_500)).toEqual([3, 3n])
+    expect(read(1, 1_500)).toEqual([1, 2n])
+  })
+
+  test('refuses a batch that is too large by itself, once those before it are read', async () => {
+    const bomb = await compressedBatch(7, 'gzip', 'x'.repeat(5_000_000))
+    const log = Buffer.concat([batch(6, 1n, 'before'), bomb])
+    expect(committedRecords(log, [], 1_048_576)).toMatchObject({ nextOffset: 7n, records: { length: 1 } })
+    expect(() => committedRecords(bomb, [], 1_048_576)).toThrow(
+      expect.objectContaining({ code: 'KAFKA_BATCH_TOO_LARGE', details: { offset: '7' } }),
+    )
+  })
+
+  test('skips what is aborted without decompressing it', async () => {
+    const bomb = await compressedBatch(7, 'gzip', 'x'.repeat(5_000_000))
+    const aborted = [{ producerId: 1n, firstOffset: 7n }]
+    expect(committedRecords(bomb, aborted, 1_048_576)).toEqual({ records: [], nextOffset: 8n })
+  })
+
+  test('says where it found what does not decompress, and what no codec is known for', async () => {
+    const bytes = await compressedBatch(7, 'lz4', 'x'.repeat(1_000))
+    const damaged = Buffer.from(bytes)
+    damaged.fill(0xff, batchLayout.records + 8)
+    const foreign = Buffer.from(bytes)
+    foreign.writeInt16BE(0x15, batchLayout.attributes)
+    for (const log of [damaged, foreign])
+      expect(() => committedRecords(log, [], plenty)).toThrow(
+        expect.objectContaining({ code: 'KAFKA_PROTOCOL', details: { offset: '7' } }),
+      )
+  })
+
+  test('takes the time of the broker for all records when the batch has that', () => {
+    const bytes = batch(0, 1n, 'one')
+    bytes.writeBigInt64BE(1_700_000_000_000n, batchLayout.maxTimestamp)
+    expect(committedRecords(bytes, [], plenty).records[0]?.timestampMs).toBe(0)
+    bytes.writeInt16BE(0x18, batchLayout.attributes)
+    expect(committedRecords(bytes, [], plenty).records[0]?.timestampMs).toBe(1_700_000_000_000)
   })
 })

@@ -1,10 +1,12 @@
+import { OutboxError } from '@oncebox/core'
 import type { AbortedTransaction } from '../protocol/fetch.js'
-import { readBatches, type ConsumedRecord } from './read-batches.js'
+import { Decompression } from './decompression.js'
+import { readBatches, type ConsumedBatch, type ConsumedRecord } from './read-batches.js'
 
 /** What a read_committed reader may see of one Fetch answer, and where to go on. */
 export interface CommittedRange {
   readonly records: readonly ConsumedRecord[]
-  /** The offset behind the last whole batch; undefined when the answer held none. */
+  /** The offset behind the last batch that was read; undefined when the answer held no whole one. */
   readonly nextOffset: bigint | undefined
 }
 
@@ -12,11 +14,17 @@ export interface CommittedRange {
  * Drops the records of aborted transactions and the control records. The broker lists the aborted transactions in the
  * order of their aborts, so they are sorted by first offset; several may become due at one batch; and only the control
  * bit makes a record a marker. (kafkajs 2.2.4 gets all three wrong and leaks aborted records.)
+ *
+ * Stops early rather than decompress more than `decompressedBytesMax` in all: the rest is left to the next fetch.
+ *
+ * @throws OutboxError KAFKA_BATCH_TOO_LARGE when the first batch alone is larger, KAFKA_CODEC_MISSING, KAFKA_PROTOCOL
  */
 export function committedRecords(
   bytes: Buffer,
   abortedTransactions: readonly AbortedTransaction[],
+  decompressedBytesMax: number,
 ): CommittedRange {
+  const decompression = new Decompression(decompressedBytesMax)
   const due = abortedTransactions.toSorted((a, b) =>
     a.firstOffset < b.firstOffset ? -1 : a.firstOffset > b.firstOffset ? 1 : 0,
   )
@@ -25,7 +33,6 @@ export function committedRecords(
   let nextOffset: bigint | undefined
   let next = 0
   for (const batch of readBatches(bytes)) {
-    nextOffset = batch.lastOffset + 1n
     for (
       let transaction = due[next];
       transaction !== undefined && transaction.firstOffset <= batch.lastOffset;
@@ -35,10 +42,26 @@ export function committedRecords(
     }
     if (batch.control) {
       if (batch.aborts) aborting.delete(batch.producerId)
-      continue
+    } else if (!(batch.transactional && aborting.has(batch.producerId))) {
+      const found = recordsWithin(batch, decompression, nextOffset === undefined)
+      if (found === undefined) break
+      for (const record of found) records.push(record)
     }
-    if (batch.transactional && aborting.has(batch.producerId)) continue
-    for (const record of batch.records()) records.push(record)
+    nextOffset = batch.lastOffset + 1n
   }
   return { records, nextOffset }
+}
+
+/** Undefined when they do not fit behind what the same answer has decompressed to already. */
+function recordsWithin(
+  batch: ConsumedBatch,
+  decompression: Decompression,
+  first: boolean,
+): ConsumedRecord[] | undefined {
+  try {
+    return batch.records(decompression)
+  } catch (error) {
+    if (first || !OutboxError.is(error, 'KAFKA_BATCH_TOO_LARGE')) throw error
+    return undefined
+  }
 }

@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { crc32c } from '@node-rs/crc32'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { batchLayout } from './batch-layout.js'
+import type { Compression } from '../codecs/codec.js'
+import { batchAttributes, batchLayout } from './batch-layout.js'
+import { Decompression } from './decompression.js'
 import { encodeHeader } from './header.js'
 import { PartitionRecords } from './partition-records.js'
 import { readBatches } from './read-batches.js'
@@ -18,7 +21,9 @@ const seal = (records: PartitionRecords): Buffer[] => {
 }
 
 const readAll = (batches: readonly Buffer[]) =>
-  batches.flatMap((bytes) => [...readBatches(bytes)].flatMap((batch) => batch.records()))
+  batches.flatMap((bytes) =>
+    [...readBatches(bytes)].flatMap((batch) => batch.records(new Decompression(megabyte))),
+  )
 
 /** Appends a record whose key and value lie somewhere inside a larger buffer, as in a row. */
 function append(
@@ -45,24 +50,42 @@ function append(
   )
 }
 
+const compressions: readonly Compression[] = [
+  'none',
+  'gzip',
+  'snappy',
+  'lz4',
+  'zstd',
+  { type: 'zstd', level: 9 },
+]
+
 describe('records of a partition', () => {
-  test('are read back as they were appended, over as many batches as it takes', () => {
-    const bytes = fc.option(fc.uint8Array({ maxLength: 300 }))
+  test('are read back as they were appended, over as many batches as it takes, compressed or not', async () => {
+    const bytes = fc.option(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 300 }),
+        fc.string({ maxLength: 300 }).map((text) => Buffer.from(text)),
+      ),
+    )
     const record = fc.record({
-      timestampMs: fc.integer({ min: 0, max: 2 ** 42 }),
+      timestampMs: fc.integer({ min: -(2 ** 42), max: 2 ** 42 }),
       key: bytes,
       value: bytes,
       headers: fc.array(fc.tuple(fc.string({ maxLength: 20 }), fc.string({ maxLength: 90 })), {
         maxLength: 3,
       }),
     })
-    fc.assert(
-      fc.property(fc.array(record, { minLength: 1, maxLength: 40 }), (appended) => {
-        const records = new PartitionRecords('orders', 3, { maxMessageBytes: 4_096 })
+    const appends = fc.array(record, { minLength: 1, maxLength: 40 })
+    await fc.assert(
+      fc.asyncProperty(appends, fc.constantFrom(...compressions), async (appended, compression) => {
+        const records = new PartitionRecords('orders', 3, { maxMessageBytes: 4_096, compression })
         for (const { timestampMs, key, value, headers } of appended)
           append(records, timestampMs, key, value, headers)
         expect(records.count).toBe(appended.length)
+        const appendedBytes = records.bytes
+        await records.close()
         const size = records.bytes
+        expect(size).toBeLessThanOrEqual(appendedBytes)
         const batches = seal(records)
         expect(batches.reduce((sum, batch) => sum + batch.length, 0)).toBe(size)
         for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(4_096)
@@ -74,7 +97,7 @@ describe('records of a partition', () => {
         }))
         expect(readAll(batches).map(({ offset: _offset, ...rest }) => rest)).toEqual(expected)
       }),
-      { numRuns: 30 },
+      { numRuns: 100 },
     )
   })
 
@@ -131,5 +154,58 @@ describe('records of a partition', () => {
     records.takeBatches()
     expect(() => records.takeBatches()).toThrow(/published once/)
     expect(() => append(records, 1, null, null)).toThrow(/before they are published/)
+  })
+
+  test('are smaller when compressed, say how, and carry the checksum of what is sent', async () => {
+    const records = new PartitionRecords('orders', 0, { maxMessageBytes: megabyte, compression: 'lz4' })
+    for (let n = 0; n < 1_000; n++) append(records, 1_000 + n, Buffer.from(`k-${n}`), Buffer.from('an order'))
+    const plainBytes = records.bytes
+    await records.close()
+    expect(records.bytes).toBeLessThan(plainBytes / 2)
+    const [batch = Buffer.alloc(0)] = seal(records)
+    expect(batch.length).toBe(records.bytes)
+    expect(batch.readInt32BE(batchLayout.length)).toBe(batch.length - 12)
+    expect(batch.readUInt32BE(batchLayout.crc)).toBe(crc32c(batch.subarray(batchLayout.attributes)))
+    expect(batch.readInt16BE(batchLayout.attributes)).toBe(0x10 | 3)
+    expect(batch.readInt32BE(batchLayout.recordCount)).toBe(1_000)
+    expect(batch.readBigInt64BE(batchLayout.maxTimestamp)).toBe(1_999n)
+  })
+
+  test('that do not become smaller go out as they are', async () => {
+    for (const compression of compressions) {
+      const records = new PartitionRecords('orders', 0, { maxMessageBytes: megabyte, compression })
+      const noise = randomBytes(1_000)
+      append(records, 1, null, noise)
+      const plainBytes = records.bytes
+      await records.close()
+      const [batch = Buffer.alloc(0)] = seal(records)
+      expect(batch.length).toBe(plainBytes)
+      expect(batch.readInt16BE(batchLayout.attributes) & batchAttributes.compression).toBe(0)
+      expect(readAll([batch])[0]?.value).toEqual(noise)
+    }
+  })
+
+  test('are compressed once and can be sealed again, for another epoch', async () => {
+    const records = new PartitionRecords('orders', 0, { maxMessageBytes: megabyte, compression: 'zstd' })
+    append(records, 1, Buffer.from('k'), Buffer.from('an order, '.repeat(100)))
+    await Promise.all([records.close(), records.close()])
+    const [batch] = records.takeBatches()
+    const first = Buffer.from(batch?.seal(1n, 1, 0) ?? [])
+    const second = Buffer.from(batch?.seal(1n, 2, 0) ?? [])
+    expect(second.readInt16BE(batchLayout.producerEpoch)).toBe(2)
+    expect(second.readUInt32BE(batchLayout.crc)).toBe(crc32c(second.subarray(batchLayout.attributes)))
+    expect(second.subarray(batchLayout.records)).toEqual(first.subarray(batchLayout.records))
+    expect(readAll([second])[0]?.value?.toString()).toBe('an order, '.repeat(100))
+  })
+
+  test('take no more when they are closed, and are closed before they are published', async () => {
+    const records = new PartitionRecords('orders', 0, { maxMessageBytes: 1_000, compression: 'gzip' })
+    append(records, 1, null, null)
+    expect(() => records.takeBatches()).toThrow(/closed before/)
+    const closing = records.close()
+    expect(() => records.takeBatches()).toThrow(/closed before/) // what is being compressed is not ready either
+    expect(() => append(records, 1, null, null)).toThrow(/before they are published/)
+    await closing
+    expect(records.takeBatches()).toHaveLength(1)
   })
 })

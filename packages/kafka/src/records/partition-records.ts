@@ -1,4 +1,6 @@
 import { invariant, OutboxError } from '@oncebox/core'
+import type { Codec, Compression } from '../codecs/codec.js'
+import { codecFor } from '../codecs/codecs.js'
 import {
   unsignedVarintSize,
   varintSize,
@@ -14,9 +16,16 @@ const firstBufferBytes = 16 * 1024
 // A native copy has a fixed cost of some 100 ns: below this many bytes a loop is faster.
 const loopCopyBytesMax = 48
 
+export interface PartitionRecordsOptions {
+  /** The topic's `max.message.bytes`: no batch becomes larger, before or after compression. */
+  readonly maxMessageBytes: number
+  /** Default: none. A batch that does not become smaller goes out as it is. */
+  readonly compression?: Compression
+}
+
 /**
  * The records of one partition in one transaction, encoded straight into record batches: sizes first, then bytes, no
- * object per record. Filled once, published once; afterwards its memory belongs to the session.
+ * object per record. Filled once, closed, published once; afterwards its memory belongs to the session.
  */
 export class PartitionRecords {
   readonly topic: string
@@ -26,13 +35,18 @@ export class PartitionRecords {
   readonly #batches: RecordBatch[] = []
   #open: RecordBatch | undefined
   #count = 0
-  #closedBytes = 0
+  readonly #codec: Codec | undefined
+  /** One for each batch that is full. */
+  readonly #compressing: Promise<void>[] = []
+  #closing: Promise<void> | undefined
+  #closed = false
   #published = false
 
-  /** @param options.maxMessageBytes The topic's `max.message.bytes`: no batch becomes larger. */
-  constructor(topic: string, partition: number, options: { readonly maxMessageBytes: number }) {
+  /** @throws OutboxError KAFKA_OPTIONS_INVALID, KAFKA_CODEC_MISSING */
+  constructor(topic: string, partition: number, options: PartitionRecordsOptions) {
     this.topic = topic
     this.partition = partition
+    this.#codec = codecFor(options.compression ?? 'none')
     this.#maxMessageBytes = options.maxMessageBytes
     // Buffers are powers of two, and the usual limit of 1,048,588 bytes is 12 above one: filling those would double the buffer.
     this.#fullBytes = 2 ** Math.floor(Math.log2(options.maxMessageBytes))
@@ -43,9 +57,9 @@ export class PartitionRecords {
     return this.#count
   }
 
-  /** Bytes of the batches, headers included. */
+  /** Bytes of the batches, headers included; from {@link close} on as they go over the wire. */
   get bytes(): number {
-    return this.#closedBytes + (this.#open?.end ?? 0)
+    return this.#batches.reduce((sum, { end }) => sum + end, 0)
   }
 
   /**
@@ -67,7 +81,7 @@ export class PartitionRecords {
     headerPieces: readonly Uint8Array[],
   ): void {
     invariant(
-      !this.#published,
+      this.#closing === undefined && !this.#published,
       `${this.topic}-${this.partition}: records are appended before they are published`,
     )
     const keyBytes = keyStart < 0 ? 0 : keyEnd - keyStart
@@ -106,8 +120,21 @@ export class PartitionRecords {
     this.#count++
   }
 
+  /**
+   * Ends the filling; resolves when all batches are compressed. A session does it as soon as it is given the records;
+   * doing it again, or earlier, does no harm.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#finish()
+    return this.#closing
+  }
+
   /** Hands the batches to a session, once. */
   takeBatches(): readonly RecordBatch[] {
+    invariant(
+      this.#closed || this.#codec === undefined,
+      `${this.topic}-${this.partition}: records are closed before they are published`,
+    )
     invariant(
       !this.#published,
       `${this.topic}-${this.partition}: records are published once; build them again to publish again`,
@@ -139,10 +166,24 @@ export class PartitionRecords {
       )
     }
     const batch = new RecordBatch(timestampMs, Math.max(firstBufferBytes, bytes))
-    this.#closedBytes += this.#open?.end ?? 0
+    this.#compressOpen()
     this.#open = batch
     this.#batches.push(batch)
     return batch
+  }
+
+  /** In the background: the next batch is filled meanwhile. */
+  #compressOpen(): void {
+    if (this.#codec === undefined || this.#open === undefined) return
+    const compressing = this.#open.compress(this.#codec)
+    compressing.catch(() => undefined) // close() tells
+    this.#compressing.push(compressing)
+  }
+
+  async #finish(): Promise<void> {
+    this.#compressOpen()
+    await Promise.all(this.#compressing)
+    this.#closed = true
   }
 }
 

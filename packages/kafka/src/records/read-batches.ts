@@ -1,7 +1,7 @@
-import { gunzipSync } from 'node:zlib'
 import { OutboxError } from '@oncebox/core'
 import { Reader } from '../wire/reader.js'
 import { batchAttributes, batchLayout, batchMagic, batchOverheadBytes } from './batch-layout.js'
+import type { Decompression } from './decompression.js'
 
 /** A record as it was read. Key, value and headers are views of the answer. */
 export interface ConsumedRecord {
@@ -20,7 +20,8 @@ export interface ConsumedBatch {
   /** A control batch holds one marker, which ends a transaction of its producer; `aborts` says how. */
   readonly control: boolean
   readonly aborts: boolean
-  records(): ConsumedRecord[]
+  /** @throws OutboxError KAFKA_BATCH_TOO_LARGE, KAFKA_CODEC_MISSING, KAFKA_PROTOCOL */
+  records(decompression: Decompression): ConsumedRecord[]
 }
 
 /** The whole batches in `bytes`; a batch cut off at the end is left to the next fetch. */
@@ -46,7 +47,8 @@ function readBatch(bytes: Buffer): ConsumedBatch {
     transactional: (attributes & batchAttributes.transactional) !== 0,
     control,
     aborts: control && isAbortMarker(bytes),
-    records: () => readRecords(bytes, baseOffset, attributes & batchAttributes.compression),
+    records: (decompression) =>
+      readRecords(bytes, baseOffset, attributes, recordsOf(bytes, baseOffset, attributes, decompression)),
   }
 }
 
@@ -55,32 +57,44 @@ const abortMarker = 0
 /** A marker's key is two 16-bit numbers, version and type. Only the control bit makes a batch a marker: any record may have such a key. */
 function isAbortMarker(bytes: Buffer): boolean {
   if (bytes.readInt32BE(batchLayout.recordCount) === 0) return false // emptied by compaction
-  const [marker] = readRecords(bytes, 0n, 0)
+  const [marker] = readRecords(bytes, 0n, 0, bytes.subarray(batchLayout.records)) // brokers do not compress markers
   return marker?.key?.readInt16BE(2) === abortMarker
 }
 
-const uncompressed = 0
-const gzip = 1
-
-function readRecords(bytes: Buffer, baseOffset: bigint, compression: number): ConsumedRecord[] {
-  if (compression !== uncompressed && compression !== gzip) {
-    throw new OutboxError(
-      'KAFKA_PROTOCOL',
-      `the batch at offset ${baseOffset} is compressed by codec ${compression}; only gzip is read`,
-    )
-  }
-  const baseTimestampMs = Number(bytes.readBigInt64BE(batchLayout.baseTimestamp))
+function recordsOf(
+  bytes: Buffer,
+  baseOffset: bigint,
+  attributes: number,
+  decompression: Decompression,
+): Buffer {
+  const codecId = attributes & batchAttributes.compression
   const body = bytes.subarray(batchLayout.records)
-  const reader = new Reader(compression === gzip ? gunzipSync(body) : body)
+  // An empty batch is what compaction left of one: its attributes still name the codec.
+  return codecId === 0 || body.length === 0 ? body : decompression.records(body, codecId, baseOffset)
+}
+
+function readRecords(bytes: Buffer, baseOffset: bigint, attributes: number, body: Buffer): ConsumedRecord[] {
+  const baseTimestampMs = Number(bytes.readBigInt64BE(batchLayout.baseTimestamp))
+  const appendedMs =
+    (attributes & batchAttributes.appendTime) === 0
+      ? undefined
+      : Number(bytes.readBigInt64BE(batchLayout.maxTimestamp))
+  const reader = new Reader(body)
   return Array.from({ length: bytes.readInt32BE(batchLayout.recordCount) }, () =>
-    readRecord(reader, baseOffset, baseTimestampMs),
+    readRecord(reader, baseOffset, baseTimestampMs, appendedMs),
   )
 }
 
-function readRecord(reader: Reader, baseOffset: bigint, baseTimestampMs: number): ConsumedRecord {
+function readRecord(
+  reader: Reader,
+  baseOffset: bigint,
+  baseTimestampMs: number,
+  appendedMs: number | undefined,
+): ConsumedRecord {
   reader.varint() // length
   reader.int8() // attributes
-  const timestampMs = baseTimestampMs + Number(reader.varlong())
+  const createdMs = baseTimestampMs + Number(reader.varlong())
+  const timestampMs = appendedMs ?? createdMs
   const offset = baseOffset + BigInt(reader.varint())
   const key = nullableBytes(reader)
   const value = nullableBytes(reader)

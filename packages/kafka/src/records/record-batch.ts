@@ -1,8 +1,12 @@
 import { crc32c } from '@node-rs/crc32'
+import type { Codec } from '../codecs/codec.js'
 import { batchAttributes, batchLayout, batchMagic, batchOverheadBytes } from './batch-layout.js'
 import { recordBuffers } from './buffer-pool.js'
 
-/** A record batch being filled: records are written behind the room for its header, the header comes last. */
+/**
+ * A record batch being filled: records are written behind the room for its header, then compressed where they stand;
+ * the header comes last, and may be written again.
+ */
 export class RecordBatch {
   /** Grows by doubling up to the batch's limit; written by {@link PartitionRecords.append}. */
   buffer: Buffer
@@ -11,6 +15,7 @@ export class RecordBatch {
   count = 0
   readonly baseTimestampMs: number
   maxTimestampMs: number
+  #codecId = 0
 
   constructor(firstTimestampMs: number, bytes: number) {
     this.buffer = recordBuffers.take(bytes)
@@ -27,6 +32,20 @@ export class RecordBatch {
     this.buffer = larger
   }
 
+  /**
+   * Puts the compressed records in the place of the records, unless they are not smaller. Nothing may be appended from
+   * the call on, and nothing read before it has settled. Into the batch's own buffer, as the libraries' outputs are
+   * allocations that cannot be reused.
+   */
+  async compress(codec: Codec): Promise<void> {
+    const records = this.buffer.subarray(batchLayout.records, this.end)
+    const compressed = await codec.compress(records)
+    if (compressed.length >= records.length) return
+    records.set(compressed)
+    this.end = batchLayout.records + compressed.length
+    this.#codecId = codec.id
+  }
+
   /** Writes the header with its checksum and returns the batch as it goes over the wire: a view, not a copy. */
   seal(producerId: bigint, producerEpoch: number, baseSequence: number): Buffer {
     const bytes = this.buffer.subarray(0, this.end)
@@ -34,7 +53,7 @@ export class RecordBatch {
     bytes.writeInt32BE(this.end - batchOverheadBytes, batchLayout.length)
     bytes.writeInt32BE(-1, batchLayout.partitionLeaderEpoch)
     bytes.writeInt8(batchMagic, batchLayout.magic)
-    bytes.writeInt16BE(batchAttributes.transactional, batchLayout.attributes)
+    bytes.writeInt16BE(batchAttributes.transactional | this.#codecId, batchLayout.attributes)
     bytes.writeInt32BE(this.count - 1, batchLayout.lastOffsetDelta)
     bytes.writeBigInt64BE(BigInt(this.baseTimestampMs), batchLayout.baseTimestamp)
     bytes.writeBigInt64BE(BigInt(this.maxTimestampMs), batchLayout.maxTimestamp)

@@ -48,6 +48,7 @@ export async function produceRecords(
   partitions: readonly PartitionRecords[],
   context: ProduceContext,
 ): Promise<readonly Placement[]> {
+  await context.deadline.race(Promise.all(partitions.map((records) => records.close())))
   const deliveries = partitions.map((records) => startDelivery(records, context.producer))
   const announce = once(context.onSent)
   for (let attempt = 1; ; attempt++) {

@@ -89,6 +89,8 @@ export class Session implements ClaimedSession {
     const gateResult = settle(gate)
     this.#refuseUnlessReady()
 
+    // Compressed while the transaction ahead is on its way; produceRecords waits for it, and hears of a failure.
+    for (const records of content.partitions) records.close().catch(() => undefined)
     const ahead = this.#turns.at(-1)
     const turn = new Turn()
     this.#turns.push(turn)
