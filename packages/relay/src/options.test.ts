@@ -14,11 +14,14 @@ test('three options are enough', () => {
     idleMsMin: 1,
     idleMsMax: 50,
     startAt: 'earliest',
+    compression: 'none',
     progressTopic: 'orders.progress',
   })
 })
 
 test.for<[string, Partial<RelayOptions>]>([
+  ['compression', { compression: 'brotli' as 'gzip' }], // options come from JavaScript files, too
+  ['compression.level', { compression: { type: 'gzip', level: 10 } }],
   ['name', { name: 'a b' }],
   ['kafka.brokers', { kafka: { brokers: [] } }],
   ['batch.eventsMax', { batch: { eventsMax: 0 } }],
@@ -34,3 +37,23 @@ test.for<[string, Partial<RelayOptions>]>([
     }),
   )
 })
+
+test.for([0, 1, '1', 'leader', null])('acks %s is refused, with the reason', (acks) => {
+  expect(() => resolveOptions({ ...minimal, acks: acks as 'all' })).toThrow(
+    expect.objectContaining({
+      code: 'RELAY_OPTIONS_INVALID',
+      message: expect.stringMatching(/^acks is .*'all': a Kafka transaction/) as string,
+    }),
+  )
+})
+
+test('acks all, which it is anyway, is taken', () => {
+  expect(() => resolveOptions({ ...minimal, acks: 'all' })).not.toThrow()
+})
+
+test.for<RelayOptions['compression']>(['none', 'gzip', 'snappy', 'lz4', 'zstd', { type: 'zstd', level: 6 }])(
+  'compression %o is taken',
+  (compression) => {
+    expect(resolveOptions({ ...minimal, ...(compression && { compression }) }).compression).toBe(compression)
+  },
+)

@@ -1,6 +1,6 @@
 import type { ClientConfig } from 'pg'
 import { OutboxError } from '@oncebox/core'
-import type { KafkaOptions } from '@oncebox/kafka'
+import { codecFor, type Compression, type KafkaOptions } from '@oncebox/kafka'
 
 /** What a relay needs to know. Everything but `name`, `db` and `kafka` has a default that most services keep. */
 export interface RelayOptions {
@@ -15,6 +15,13 @@ export interface RelayOptions {
     /** Payload bytes of one Kafka transaction, about. Default 4,000,000; 1,000 to 64,000,000. A larger single event passes alone. */
     readonly bytesMax?: number
   }
+  /**
+   * How record batches are compressed: 'none', 'gzip', 'snappy', 'lz4', 'zstd', or `{ type, level }` with gzip (1 to 9) and
+   * zstd (1 to 22). Default 'none'. snappy and lz4 need a package of their own, zstd on Node before 22.15 too.
+   */
+  readonly compression?: Compression
+  /** Always 'all': a transaction needs it. Anything else is refused. */
+  readonly acks?: 'all'
   readonly poll?: {
     /** First wait after nothing was found. Default 1; 0 to 1,000. */
     readonly idleMsMin?: number
@@ -53,6 +60,7 @@ export interface ResolvedRelayOptions {
   readonly kafka: KafkaOptions
   readonly eventsMax: number
   readonly bytesMax: number
+  readonly compression: Compression
   readonly idleMsMin: number
   readonly idleMsMax: number
   readonly startAt: 'earliest' | 'now'
@@ -65,7 +73,7 @@ export interface ResolvedRelayOptions {
 
 const nameForm = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/
 
-/** @throws OutboxError RELAY_OPTIONS_INVALID, naming the option. */
+/** @throws OutboxError RELAY_OPTIONS_INVALID, naming the option; KAFKA_CODEC_MISSING */
 export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
   if (typeof options.name !== 'string' || !nameForm.test(options.name))
     throw invalid('name', options.name, '1 to 100 characters of a-z A-Z 0-9 . _ -')
@@ -75,6 +83,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
     throw invalid('kafka.brokers', undefined, 'a list of host:port')
   const startAt = options.startAt ?? 'earliest'
   if (startAt !== 'earliest' && startAt !== 'now') throw invalid('startAt', startAt, "'earliest' or 'now'")
+  refuseOtherAcks(options.acks)
   const idleMsMin = whole('poll.idleMsMin', options.poll?.idleMsMin ?? 1, 0, 1_000)
   const resolved: ResolvedRelayOptions = {
     name: options.name,
@@ -82,6 +91,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
     kafka: { clientId: `oncebox-relay-${options.name}`, ...options.kafka },
     eventsMax: whole('batch.eventsMax', options.batch?.eventsMax ?? 5_000, 1, 50_000),
     bytesMax: whole('batch.bytesMax', options.batch?.bytesMax ?? 4_000_000, 1_000, 64_000_000),
+    compression: usableCompression(options.compression ?? 'none'),
     idleMsMin,
     idleMsMax: whole(
       'poll.idleMsMax',
@@ -110,6 +120,27 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
 export function defineRelay(options: RelayOptions): RelayOptions {
   resolveOptions(options)
   return Object.freeze({ ...options })
+}
+
+// Options come from JavaScript files, too, and people bring acks with them from other producers.
+function refuseOtherAcks(acks: unknown): void {
+  if (acks !== undefined && acks !== 'all' && acks !== -1)
+    throw invalid(
+      'acks',
+      acks,
+      "'all': a Kafka transaction is committed only over what all replicas in sync have",
+    )
+}
+
+/** Loads what it needs, so that a relay that lacks it does not start rather than stop at its first batch. */
+function usableCompression(compression: Compression): Compression {
+  try {
+    codecFor(compression)
+  } catch (cause) {
+    if (!OutboxError.is(cause, 'KAFKA_OPTIONS_INVALID')) throw cause
+    throw new OutboxError('RELAY_OPTIONS_INVALID', cause.message, { cause })
+  }
+  return compression
 }
 
 function whole(name: string, value: number, min: number, max: number): number {

@@ -3,6 +3,7 @@ import {
   encodeHeader,
   PartitionRecords,
   partitionForKey,
+  type Compression,
   type KafkaClient,
   type TopicDescription,
 } from '@oncebox/kafka'
@@ -43,11 +44,13 @@ const routesMax = 10_000
  */
 export class BatchEncoder {
   readonly #kafka: KafkaClient
+  readonly #compression: Compression
   readonly #routes = new Map<string, Route>()
   readonly #headers = new EventHeaders()
 
-  constructor(kafka: KafkaClient) {
+  constructor(kafka: KafkaClient, compression: Compression) {
     this.#kafka = kafka
+    this.#compression = compression
   }
 
   /**
@@ -113,6 +116,7 @@ export class BatchEncoder {
     if (list === undefined) partitions.set(topic.name, (list = []))
     return (list[partition] ??= new PartitionRecords(topic.name, partition, {
       maxMessageBytes: topic.maxMessageBytes,
+      compression: this.#compression,
     }))
   }
 

@@ -87,7 +87,7 @@ class ShardPublisher {
       bytesMax: options.bytesMax,
     })
     this.#recorder = new WindowRecorder(database.recorder)
-    this.#encoder = new BatchEncoder(kafka)
+    this.#encoder = new BatchEncoder(kafka, options.compression)
     this.#position = open.position
     this.#window = open.position.window
     this.#cursor = cursorAfter(open.position)
