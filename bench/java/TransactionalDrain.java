@@ -3,6 +3,9 @@ import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -32,12 +35,13 @@ public final class TransactionalDrain {
     int events = Integer.parseInt(passed("BENCH_EVENTS"));
     int warmUpEvents = Integer.parseInt(passed("BENCH_WARM_UP_EVENTS"));
     int eventsPerTransaction = Integer.parseInt(passed("BENCH_EVENTS_PER_TRANSACTION"));
-    // What is not set is Java's default: five requests in flight, no compression.
+    // What is not set is Java's default, as five requests in flight.
     Map<String, Object> settings = Map.of(
         "bootstrap.servers", passed("BENCH_BROKERS"),
         "transactional.id", passed("BENCH_NAME"),
         "enable.idempotence", true,
         "acks", "all",
+        "compression.type", passed("BENCH_COMPRESSION"),
         "linger.ms", 5,
         "batch.size", 256 * 1024,
         "buffer.memory", 64L * 1024 * 1024);
@@ -75,13 +79,45 @@ public final class TransactionalDrain {
   }
 
   private static SampleEvent sample(int number) {
-    StringBuilder value = new StringBuilder("{\"n\":" + number + ",\"filler\":\"");
-    while (value.length() < VALUE_BYTES - 2) value.append('x');
     return new SampleEvent(
         bytes("key-" + number % KEYS),
-        bytes(value + "\"}"),
-        String.format(Locale.ROOT, "01990000-0000-7000-8000-%012d", number),
-        String.format(Locale.ROOT, "2026-01-01T00:00:0%d.%03dZ", number / 1000, number % 1000));
+        bytes(orderText(number)),
+        randomId("event " + number),
+        timeOf(number));
+  }
+
+  private static String timeOf(int number) {
+    return String.format(Locale.ROOT, "2026-01-01T00:00:0%d.%03dZ", number / 1000, number % 1000);
+  }
+
+  private static String orderText(int number) {
+    String dice = hashOf("order " + number);
+    StringBuilder value = new StringBuilder()
+        .append("{\"orderId\":\"").append(randomId("order " + number))
+        .append("\",\"customerId\":\"").append(randomId("customer " + number % KEYS))
+        .append("\",\"placedAt\":\"").append(timeOf(number))
+        .append("\",\"currency\":\"EUR\",\"totalCents\":").append(roll(dice, 0))
+        .append(",\"items\":[{\"sku\":\"sku-").append(roll(dice, 4))
+        .append("\",\"quantity\":").append(1 + roll(dice, 8) % 9)
+        .append(",\"unitCents\":").append(roll(dice, 12)).append("}],\"note\":\"");
+    while (value.length() < VALUE_BYTES - 2) value.append('.');
+    return value + "\"}";
+  }
+
+  private static int roll(String dice, int at) {
+    return Integer.parseInt(dice.substring(at, at + 4), 16);
+  }
+
+  private static String randomId(String seed) {
+    return hashOf(seed).replaceFirst("^(.{8})(.{4})(.{4})(.{4})(.{12}).*$", "$1-$2-$3-$4-$5");
+  }
+
+  private static String hashOf(String seed) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes(seed)));
+    } catch (NoSuchAlgorithmException absent) {
+      throw new IllegalStateException(absent); // every Java has it
+    }
   }
 
   private static Header header(String name, String value) {

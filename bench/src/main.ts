@@ -9,12 +9,13 @@ import { missedTargets } from './targets.js'
 // `pnpm bench NAME [--json FILE] [--check]`: figures as min, median, max over the rounds of one run.
 const benchmarks: readonly Benchmark[] = [relayBenchmark, sessionBenchmark]
 
-const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N]
+const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N] [--compression TYPE]
 
 ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(7)}  ${summary}`).join('\n')}
 
-  --check      exit 1 when a figure misses its target in bench/targets.json, and name it
-  --json FILE  write the figures
+  --check             exit 1 when a figure misses its target in bench/targets.json, and name it
+  --json FILE         write the figures
+  --compression TYPE  none (the default), gzip, snappy, lz4 or zstd, for all clients; session only
 `
 
 async function main(): Promise<number> {
@@ -25,6 +26,7 @@ async function main(): Promise<number> {
       check: { type: 'boolean' },
       events: { type: 'string' },
       rounds: { type: 'string' },
+      compression: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   })
@@ -35,8 +37,9 @@ async function main(): Promise<number> {
   }
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort(new Error('interrupted')))
+  const settings = { events: values.events, rounds: values.rounds, compression: values.compression }
   const figures = await benchmark.run({
-    values: { events: values.events, rounds: values.rounds },
+    values: settings,
     say: (line) => process.stderr.write(`${line}\n`),
     signal: stop.signal,
   })
@@ -45,7 +48,7 @@ async function main(): Promise<number> {
   if (values.json !== undefined)
     await writeFile(
       values.json,
-      `${JSON.stringify({ benchmark: benchmark.name, machine, figures }, null, 2)}\n`,
+      `${JSON.stringify({ benchmark: benchmark.name, settings, machine, figures }, null, 2)}\n`,
     )
   const missed = values.check === true ? await missedTargets(benchmark.name, figures) : []
   for (const line of missed) process.stderr.write(`missed: ${line}\n`)

@@ -21,6 +21,7 @@ const session = await openSession(client, {
   claim: { topic: progress, partition: 0, key: Buffer.from('claim'), value: Buffer.from('claim') },
 })
 const { partitions, maxMessageBytes } = await client.describeTopic(drain.topic)
+const recordsOptions = { maxMessageBytes, compression: drain.compression }
 const shared = Buffer.concat(Object.entries(sharedHeaders).map(([name, value]) => encodeHeader(name, value)))
 const headerCount = Object.keys(sharedHeaders).length + 2
 
@@ -28,7 +29,7 @@ function records(events: readonly SampleEvent[]): readonly PartitionRecords[] {
   const timestampMs = Date.now()
   const byPartition = Array.from(
     { length: partitions },
-    (_, partition) => new PartitionRecords(drain.topic, partition, { maxMessageBytes }),
+    (_, partition) => new PartitionRecords(drain.topic, partition, recordsOptions),
   )
   for (const { source, key, id, time } of events)
     byPartition[partitionForKey(key, partitions)]?.append(

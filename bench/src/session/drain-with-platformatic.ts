@@ -10,6 +10,7 @@ const producer = new Producer<Buffer, Buffer, string, string>({
   bootstrapBrokers: [...drain.brokers],
   transactionalId: drain.name,
   idempotent: true,
+  compression: drain.compression,
   ...newProducer,
   serializers: { headerKey: stringSerializer, headerValue: stringSerializer },
   partitioner: compatibilityPartitioner,

@@ -1,4 +1,6 @@
 import { passed, report } from '../drained.js'
+import type { CompressionType } from '@oncebox/kafka'
+import { compressionNamed } from './compression.js'
 import { inTransactions, type SampleEvent } from './sample-event.js'
 import type { TransactionSize } from './transaction-size.js'
 
@@ -7,6 +9,7 @@ export interface SessionDrain extends TransactionSize {
   readonly topic: string
   /** Transactional id: new for each drain. */
   readonly name: string
+  readonly compression: 'none' | CompressionType
 }
 
 /** What the benchmark passes to a drain process. */
@@ -17,6 +20,7 @@ export const sessionDrain = (): SessionDrain => ({
   events: Number(passed('BENCH_EVENTS')),
   warmUpEvents: Number(passed('BENCH_WARM_UP_EVENTS')),
   eventsPerTransaction: Number(passed('BENCH_EVENTS_PER_TRANSACTION')),
+  compression: compressionNamed(passed('BENCH_COMPRESSION')),
 })
 
 /** The same as variables. */
@@ -27,6 +31,7 @@ export const toEnvironment = (drain: SessionDrain): Record<string, string> => ({
   BENCH_EVENTS: String(drain.events),
   BENCH_WARM_UP_EVENTS: String(drain.warmUpEvents),
   BENCH_EVENTS_PER_TRANSACTION: String(drain.eventsPerTransaction),
+  BENCH_COMPRESSION: drain.compression,
 })
 
 /** Sends the warm-up, then the measured events. The clock runs from the first record being made to the last commit. */

@@ -11,8 +11,8 @@ export interface Judged {
 }
 
 /**
- * Counts what Apache's consumer reads, read_committed, and throws unless it is what was sent: a client that loses or
- * doubles records is not fast. Then deletes the topics, as gigabytes of them would slow the broker down.
+ * Counts what Apache's consumer reads, read_committed, and throws unless it is what was sent, and the same bytes in
+ * every topic: a client that loses or doubles records is not fast, nor one that had less to send. Then deletes the topics, as gigabytes of them would slow the broker down.
  */
 export async function judge({ classpath, brokers, events, signal }: Judged): Promise<void> {
   const java = javaCommand('CommittedCount.java', classpath)
@@ -22,18 +22,21 @@ export async function judge({ classpath, brokers, events, signal }: Judged): Pro
     arguments: [...java.arguments, brokers.join(','), ...events.keys()],
     signal,
   })
-  const counted = new Map(
+  const seen = new Map(
     output
       .trim()
       .split('\n')
       .map((line) => {
-        const [topic = '', count] = line.split(' ')
-        return [topic, Number(count)]
+        const [topic = '', count, sum] = line.split(' ')
+        return [topic, { count: Number(count), sum }]
       }),
   )
   for (const [topic, sent] of events)
-    if (counted.get(topic) !== sent)
-      throw new Error(`${topic}: ${sent} events were sent, ${counted.get(topic) ?? 'none'} are committed`)
+    if (seen.get(topic)?.count !== sent)
+      throw new Error(`${topic}: ${sent} events were sent, ${seen.get(topic)?.count ?? 'none'} are committed`)
+  const sums = new Set(Array.from(seen.values(), ({ sum }) => sum))
+  if (sums.size > 1)
+    throw new Error(`${[...seen.keys()].join(', ')}: the clients did not send the same bytes`)
   await deleteTopics(brokers, [...events.keys()])
 }
 

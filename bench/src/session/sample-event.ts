@@ -1,4 +1,6 @@
-/** What every client sends; TransactionalDrain.java makes the same bytes. */
+import { createHash } from 'node:crypto'
+
+/** What every client sends. TransactionalDrain.java makes the same bytes, which the judge compares. */
 export interface SampleEvent {
   /** Key and value one after the other, as rows have them; `key` and `value` are parts of it. */
   readonly source: Buffer
@@ -23,17 +25,41 @@ const valueBytes = 256
 /** Made before the clock starts, and sent round and round. */
 const sampleEvents: readonly SampleEvent[] = Array.from({ length: samples }, (_, number) => {
   const key = Buffer.from(`key-${number % keys}`)
-  const value = Buffer.from(`${`{"n":${number},"filler":"`.padEnd(valueBytes - 2, 'x')}"}`)
-  const source = Buffer.concat([key, value])
-  const digits = String(number)
+  const source = Buffer.concat([key, Buffer.from(orderText(number))])
   return {
     source,
     key: source.subarray(0, key.length),
     value: source.subarray(key.length),
-    id: `01990000-0000-7000-8000-${digits.padStart(12, '0')}`,
-    time: `2026-01-01T00:00:0${digits.padStart(4, '0').replace(/^./, '$&.')}Z`,
+    id: randomId(`event ${number}`),
+    time: timeOf(number),
   }
 })
+
+/** A millisecond apart. */
+function timeOf(number: number): string {
+  return new Date(Date.UTC(2026, 0) + number).toISOString()
+}
+
+/** An order as services write them: names that repeat, ids and amounts that do not. A compression finds both. */
+function orderText(number: number): string {
+  const dice = hashOf(`order ${number}`)
+  const roll = (at: number): number => Number.parseInt(dice.slice(at, at + 4), 16)
+  const text =
+    `{"orderId":"${randomId(`order ${number}`)}","customerId":"${randomId(`customer ${number % keys}`)}",` +
+    `"placedAt":"${timeOf(number)}",` +
+    `"currency":"EUR","totalCents":${roll(0)},"items":[{"sku":"sku-${roll(4)}","quantity":${1 + (roll(8) % 9)},` +
+    `"unitCents":${roll(12)}}],"note":"`
+  return `${text.padEnd(valueBytes - 2, '.')}"}`
+}
+
+function hashOf(seed: string): string {
+  return createHash('sha256').update(seed).digest('hex')
+}
+
+/** A UUID that nobody can compress, and Java finds too. */
+function randomId(seed: string): string {
+  return hashOf(seed).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5')
+}
 
 /** The next `count` events in transactions of `size`, from the first sample on. */
 export function* inTransactions(count: number, size: number): Generator<readonly SampleEvent[]> {

@@ -4,7 +4,8 @@ import { outputOf } from '../child-output.js'
 import { describeDrained, type Drained } from '../drained.js'
 import { wholeNumber } from '../whole-number.js'
 import { clients, type Client } from './client.js'
-import { toEnvironment } from './drain.js'
+import { compressionNamed } from './compression.js'
+import { toEnvironment, type SessionDrain } from './drain.js'
 import { judge } from './judge.js'
 import { Samples } from './samples.js'
 import { transactionSizes, type TransactionSize } from './transaction-size.js'
@@ -17,6 +18,7 @@ export const sessionBenchmark: Benchmark = {
     const { say, signal } = options
     const sizes = transactionSizes(wholeNumber(options, 'events', 400_000))
     const rounds = wholeNumber(options, 'rounds', 3)
+    const compression = compressionNamed(options.values['compression'] ?? 'none')
     await using stack = await startStack({
       services: ['kafka'],
       signal,
@@ -27,7 +29,7 @@ export const sessionBenchmark: Benchmark = {
     for (let round = 1; round <= rounds; round++)
       for (const size of sizes) {
         const name = `round ${round}, ${size.eventsPerTransaction.toLocaleString('en')} a transaction`
-        await heat(rotated(field, round - 1), size, { stack, signal }, (client, drained) => {
+        await heat(rotated(field, round - 1), size, { stack, compression, signal }, (client, drained) => {
           samples.add(client.name, size.eventsPerTransaction, drained)
           say(`${name}: ${client.name.padEnd(nameWidth)} ${describeDrained(drained)}`)
         })
@@ -45,6 +47,7 @@ const rotated = <Item>(items: readonly Item[], by: number): readonly Item[] =>
 
 interface Ground {
   readonly stack: Stack
+  readonly compression: SessionDrain['compression']
   readonly signal: AbortSignal
 }
 
@@ -52,7 +55,7 @@ interface Ground {
 async function heat(
   field: readonly Client[],
   size: TransactionSize,
-  { stack, signal }: Ground,
+  { stack, compression, signal }: Ground,
   finished: (client: Client, drained: Drained) => void,
 ): Promise<void> {
   const { brokers, classpath } = stack.kafka
@@ -62,7 +65,7 @@ async function heat(
     const topic = await createTopic('bench', { partitions, brokers })
     const output = await outputOf({
       ...client,
-      environment: toEnvironment({ ...size, brokers, topic, name: randomName('bench') }),
+      environment: toEnvironment({ ...size, brokers, topic, name: randomName('bench'), compression }),
       signal,
     })
     events.set(topic, size.warmUpEvents + size.events)
