@@ -8,6 +8,7 @@ import { clusterFacts, type ClusterFacts } from './cluster-facts.js'
 import { EventRunner } from './event-runner.js'
 import type { AnyHandler } from './event.js'
 import { GroupClient } from './group-client.js'
+import { plugInCodecs } from './kafkajs-codecs.js'
 import { inboxMigrations } from './migrate.js'
 import type { ResolvedConsumerOptions } from './options.js'
 import { PositionStore } from './position-store.js'
@@ -121,7 +122,9 @@ function kafkaOf({
   sasl,
   connectionTimeoutMs,
   requestTimeoutMs,
+  decompressedBytesMax = 64 * 1024 * 1024,
 }: KafkaOptions): Kafka {
+  plugInCodecs(decompressedBytesMax)
   return new Kafka({
     brokers: [...brokers],
     clientId,
