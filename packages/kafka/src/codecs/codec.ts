@@ -10,8 +10,10 @@ export interface Codec {
   readonly type: CompressionType
   /** In the lowest three bits of a batch's attributes. */
   readonly id: number
-  /** Off the main thread. `bytes` must not change before the promise settles. */
+  /** On Node's thread pool. `bytes` must not change before the promise settles. */
   compress(bytes: Buffer): Promise<Uint8Array>
+  /** On the main thread. */
+  compressSync(bytes: Buffer): Uint8Array
   /**
    * @throws DecompressedTooLarge when more than `bytesMax` would come out, before that much memory is taken; the
    *   library's own error when `bytes` are not of this format

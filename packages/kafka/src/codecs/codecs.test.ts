@@ -47,6 +47,8 @@ describe.each(types)('%s', (type) => {
       fc.asyncProperty(content, async (bytes) => {
         const small = await compressed(type, bytes)
         expect(codec(type).decompress(small, plenty).equals(bytes)).toBe(true)
+        const atOnce = Buffer.from(codec(type).compressSync(bytes))
+        expect(codec(type).decompress(atOnce, plenty).equals(bytes)).toBe(true)
         expect(() => codec(type).decompress(small, bytes.length - 1)).toThrow(DecompressedTooLarge)
       }),
       { numRuns: 30 },

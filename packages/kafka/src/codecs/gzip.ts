@@ -1,4 +1,4 @@
-import { gunzipSync, gzip as gzipWithCallback } from 'node:zlib'
+import { gunzipSync, gzip as gzipWithCallback, gzipSync } from 'node:zlib'
 import { promisify } from 'node:util'
 import type { Codec } from './codec.js'
 import { compressedChunk, decompressWithin } from './zlib-output.js'
@@ -10,5 +10,6 @@ export const gzip = (level = 6): Codec => ({
   type: 'gzip',
   id: 1,
   compress: (bytes) => compress(bytes, { level, chunkSize: compressedChunk(bytes) }),
+  compressSync: (bytes) => gzipSync(bytes, { level, chunkSize: compressedChunk(bytes) }),
   decompress: (bytes, bytesMax) => decompressWithin(bytesMax, bytes, gunzipSync),
 })

@@ -9,14 +9,20 @@ import { zstdFrameBytes } from './zstd-frame.js'
 interface ZlibWithZstd {
   zstdCompress(
     bytes: Buffer,
-    options: { readonly chunkSize: number; readonly params: Readonly<Record<number, number>> },
+    options: CompressOptions,
     done: (error: Error | null, compressed: Buffer) => void,
   ): void
+  zstdCompressSync(bytes: Buffer, options: CompressOptions): Buffer
   zstdDecompressSync(
     bytes: Buffer,
     options: { readonly chunkSize: number; readonly maxOutputLength: number },
   ): Buffer
   readonly constants: { readonly ZSTD_c_compressionLevel: number }
+}
+
+interface CompressOptions {
+  readonly chunkSize: number
+  readonly params: Readonly<Record<number, number>>
 }
 
 const hasZstd = (module: object): module is ZlibWithZstd => 'zstdCompress' in module
@@ -28,13 +34,14 @@ export const zstd = (level = 3): Codec => ({
   ...(hasZstd(zlib) ? ofNode(zlib, level) : ofPackage(level)),
 })
 
-type Implementation = Pick<Codec, 'compress' | 'decompress'>
+type Implementation = Pick<Codec, 'compress' | 'compressSync' | 'decompress'>
 
 function ofNode(node: ZlibWithZstd, level: number): Implementation {
   const compress = promisify(node.zstdCompress)
   const params = { [node.constants.ZSTD_c_compressionLevel]: level }
   return {
     compress: (bytes) => compress(bytes, { chunkSize: compressedChunk(bytes), params }),
+    compressSync: (bytes) => node.zstdCompressSync(bytes, { chunkSize: compressedChunk(bytes), params }),
     decompress: (bytes, bytesMax) => decompressWithin(bytesMax, bytes, node.zstdDecompressSync),
   }
 }
@@ -50,6 +57,7 @@ function ofPackage(level: number): Implementation {
   const decoder = new Decoder()
   return {
     compress: (bytes) => encoder.encode(bytes),
+    compressSync: (bytes) => encoder.encodeSync(bytes),
     decompress(bytes, bytesMax) {
       if (zstdFrameBytes(bytes) > bytesMax) throw new DecompressedTooLarge(bytesMax)
       return decoder.decodeSync(bytes)

@@ -156,19 +156,26 @@ describe('records of a partition', () => {
     expect(() => append(records, 1, null, null)).toThrow(/before they are published/)
   })
 
-  test('are smaller when compressed, say how, and carry the checksum of what is sent', async () => {
-    const records = new PartitionRecords('orders', 0, { maxMessageBytes: megabyte, compression: 'lz4' })
-    for (let n = 0; n < 1_000; n++) append(records, 1_000 + n, Buffer.from(`k-${n}`), Buffer.from('an order'))
-    const plainBytes = records.bytes
+  test('are smaller when compressed, say so in each batch, and carry the checksum of what is sent', async () => {
+    const filled = (compression: Compression): PartitionRecords => {
+      const records = new PartitionRecords('orders', 0, { maxMessageBytes: 16_384, compression })
+      for (let n = 0; n < 2_000; n++)
+        append(records, 1_000 + n, Buffer.from(`k-${n}`), Buffer.from('an order'))
+      return records
+    }
+    const records = filled('lz4')
     await records.close()
-    expect(records.bytes).toBeLessThan(plainBytes / 2)
-    const [batch = Buffer.alloc(0)] = seal(records)
-    expect(batch.length).toBe(records.bytes)
-    expect(batch.readInt32BE(batchLayout.length)).toBe(batch.length - 12)
-    expect(batch.readUInt32BE(batchLayout.crc)).toBe(crc32c(batch.subarray(batchLayout.attributes)))
-    expect(batch.readInt16BE(batchLayout.attributes)).toBe(0x10 | 3)
-    expect(batch.readInt32BE(batchLayout.recordCount)).toBe(1_000)
-    expect(batch.readBigInt64BE(batchLayout.maxTimestamp)).toBe(1_999n)
+    expect(records.bytes).toBeLessThan(filled('none').bytes / 2)
+    const batches = seal(records)
+    expect(batches.length).toBeGreaterThan(2)
+    expect(batches.reduce((sum, batch) => sum + batch.length, 0)).toBe(records.bytes)
+    for (const batch of batches) {
+      expect(batch.readInt32BE(batchLayout.length)).toBe(batch.length - 12)
+      expect(batch.readUInt32BE(batchLayout.crc)).toBe(crc32c(batch.subarray(batchLayout.attributes)))
+      expect(batch.readInt16BE(batchLayout.attributes)).toBe(0x10 | 3)
+    }
+    expect(batches.at(-1)?.readBigInt64BE(batchLayout.maxTimestamp)).toBe(2_999n)
+    expect(readAll(batches)).toHaveLength(2_000)
   })
 
   test('that do not become smaller go out as they are', async () => {

@@ -57,7 +57,7 @@ export class PartitionRecords {
     return this.#count
   }
 
-  /** Bytes of the batches, headers included; from {@link close} on as they go over the wire. */
+  /** Bytes of the batches, headers included; those that are full shrink as they are compressed, the last by {@link close}. */
   get bytes(): number {
     return this.#batches.reduce((sum, { end }) => sum + end, 0)
   }

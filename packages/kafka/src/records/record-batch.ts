@@ -3,6 +3,10 @@ import type { Codec } from '../codecs/codec.js'
 import { batchAttributes, batchLayout, batchMagic, batchOverheadBytes } from './batch-layout.js'
 import { recordBuffers } from './buffer-pool.js'
 
+// The way to the thread pool and back takes longer than to compress this much: with 100 events a transaction, of some
+// 7 KB a batch, gzip took 24 us of CPU an event there and 17 on the main thread, zstd 17 and 15, lz4 14 and 13.
+const smallBytesMax = 32 * 1024
+
 /**
  * A record batch being filled: records are written behind the room for its header, then compressed where they stand;
  * the header comes last, and may be written again.
@@ -39,7 +43,8 @@ export class RecordBatch {
    */
   async compress(codec: Codec): Promise<void> {
     const records = this.buffer.subarray(batchLayout.records, this.end)
-    const compressed = await codec.compress(records)
+    const compressed =
+      records.length < smallBytesMax ? codec.compressSync(records) : await codec.compress(records)
     if (compressed.length >= records.length) return
     records.set(compressed)
     this.end = batchLayout.records + compressed.length
