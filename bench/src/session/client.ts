@@ -9,7 +9,7 @@ export interface Client {
   readonly arguments: readonly string[]
 }
 
-export type ClientName = 'ours' | 'ours, one at a time' | 'java' | 'kafkajs' | 'platformatic'
+export type ClientName = 'ours' | 'ours, one at a time' | 'ours, one id' | 'java' | 'kafkajs' | 'platformatic'
 
 interface ClientsOptions {
   /** What goes after `java -cp`. */
@@ -24,6 +24,7 @@ export async function clients({ classpath, say, signal }: ClientsOptions): Promi
   const found: Client[] = [
     { name: 'ours', program: node, arguments: [script('ours'), '--ahead'] },
     { name: 'ours, one at a time', program: node, arguments: [script('ours')] },
+    { name: 'ours, one id', program: node, arguments: [script('ours'), '--single'] },
     { name: 'java', ...javaCommand('TransactionalDrain.java', classpath) },
     { name: 'kafkajs', program: node, arguments: [script('kafkajs')] },
   ]

@@ -11,13 +11,15 @@ import { measure, sessionDrain } from './drain.js'
 import { sharedHeaders, type SampleEvent } from './sample-event.js'
 
 // `--ahead`: the next transaction is made and sent while one is undecided, as the relay does. Without: one at a time.
-const { ahead = false } = parseArgs({ options: { ahead: { type: 'boolean' } } }).values
+// `--single`: with one transactional id instead of two in turn.
+const options = { ahead: { type: 'boolean' }, single: { type: 'boolean' } } as const
+const { ahead = false, single = false } = parseArgs({ options }).values
 const drain = sessionDrain()
 const client = await connectKafka({ brokers: drain.brokers })
 const progress = `${drain.name}-progress`
 await ensureProgressTopic(client, { topic: progress, partitions: 1 })
 const session = await openSession(client, {
-  transactionalIds: [`${drain.name}:a`, `${drain.name}:b`],
+  transactionalIds: single ? [`${drain.name}:a`] : [`${drain.name}:a`, `${drain.name}:b`],
   claim: { topic: progress, partition: 0, key: Buffer.from('claim'), value: Buffer.from('claim') },
 })
 const { partitions, maxMessageBytes } = await client.describeTopic(drain.topic)

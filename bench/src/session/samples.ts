@@ -3,7 +3,8 @@ import { rate, type Drained } from '../drained.js'
 import type { ClientName } from './client.js'
 
 const ours: readonly ClientName[] = ['ours', 'ours, one at a time']
-const others: readonly ClientName[] = ['java', 'kafkajs', 'platformatic']
+/** One transactional id waits for the markers of its last transaction: what the second one is worth. */
+const others: readonly ClientName[] = ['ours, one id', 'java', 'kafkajs', 'platformatic']
 
 /** Events per second by transaction size, client and round. */
 export class Samples {
