@@ -3,7 +3,7 @@
  * decided). A read_committed reader stops at the second; a judge that did not wait until it had passed the first would
  * call an event lost whose transaction is merely open.
  */
-import { Kafka, logLevel, type Admin } from 'kafkajs'
+import { Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
 import { AuditError } from './audit-error.js'
 import { startJavaTool } from './java-tool.js'
 import { pollUntil } from './poll-until.js'
@@ -15,15 +15,24 @@ export interface Cluster {
   /** What goes after `java -cp`: the jars of kafka_2.13 and kafka-tools. */
   readonly classpath: string
   readonly brokers: readonly string[]
+  /** Of who may read everything, where not everybody may. */
+  readonly sasl?: KafkaConfig['sasl']
+  /** The same for Apache's tools: a file of properties. */
+  readonly commandConfig?: string
   readonly signal?: AbortSignal | undefined
 }
 
 /** Connects, and disconnects whatever happens. kafkajs only answers questions about offsets here; it reads no record. */
 export async function withAdmin<Result>(
-  { brokers }: Cluster,
+  { brokers, sasl }: Cluster,
   work: (admin: Admin) => Promise<Result>,
 ): Promise<Result> {
-  const kafka = new Kafka({ clientId: 'audit', brokers: [...brokers], logLevel: logLevel.NOTHING })
+  const kafka = new Kafka({
+    clientId: 'audit',
+    brokers: [...brokers],
+    logLevel: logLevel.NOTHING,
+    ...(sasl !== undefined && { sasl }),
+  })
   const admin = kafka.admin()
   await admin.connect()
   try {
@@ -49,6 +58,7 @@ export async function readEndOffsets(
       pattern,
       '--time',
       'latest',
+      ...commandConfigOption(cluster),
     ],
   })
   const ends = new Map<string, Map<number, number>>(topics.map((topic) => [topic, new Map()]))
@@ -61,6 +71,10 @@ export async function readEndOffsets(
   }
   return ends
 }
+
+/** How Apache's tools log in. */
+export const commandConfigOption = ({ commandConfig }: Cluster): string[] =>
+  commandConfig === undefined ? [] : [`--command-config=${commandConfig}`]
 
 /** The tool ends with an error when no topic at all matches; that is an answer. */
 const outputOrNothing = (output: Promise<Buffer>): Promise<Buffer> =>

@@ -8,7 +8,14 @@ import { randomUUID } from 'node:crypto'
 import type { Admin } from 'kafkajs'
 import { AuditError } from './audit-error.js'
 import { formatterOptions, newConsoleFormat, parseConsoleOutput } from './console-format.js'
-import { readEndOffsets, waitUntilStable, withAdmin, type Cluster, type EndOffsets } from './end-offsets.js'
+import {
+  commandConfigOption,
+  readEndOffsets,
+  waitUntilStable,
+  withAdmin,
+  type Cluster,
+  type EndOffsets,
+} from './end-offsets.js'
 import { startJavaTool } from './java-tool.js'
 import { pollUntil } from './poll-until.js'
 import type { TopicRecord } from './topic-record.js'
@@ -76,6 +83,7 @@ async function readToEnd(
       '--from-beginning',
       `--isolation-level=${options.isolation}`,
       `--group=${group}`,
+      ...commandConfigOption(options),
       '--command-property=enable.auto.commit=true',
       '--command-property=auto.commit.interval.ms=100',
       ...formatterOptions(format),

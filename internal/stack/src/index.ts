@@ -6,6 +6,7 @@ export {
   type TestDatabase,
 } from './database.js'
 export { readAddresses, toEnvironment, type StackAddresses } from './environment.js'
+export { aclCommandsFor, aclsOf } from './kafka-acl-commands.js'
 export type { Acl } from './kafka-acls.js'
 export {
   startKafkaCluster,
@@ -38,4 +39,4 @@ export { sharedStack } from './shared-stack.js'
 export { StackError, type StackErrorCode } from './stack-error.js'
 export { startStack, type ServiceName, type Stack, type StartStackOptions } from './stack.js'
 export type { Certificate } from './services/certificates.js'
-export { createTopic, type CreateTopicOptions } from './topic.js'
+export { createNamedTopic, createTopic, type CreateTopicOptions } from './topic.js'

@@ -78,6 +78,8 @@ export interface SecuredKafka extends Omit<KafkaNode, 'address'>, AsyncDisposabl
   grant(acls: readonly Acl[]): Promise<void>
   /** Resolves when the broker goes without them. */
   revoke(acls: readonly Acl[]): Promise<void>
+  /** Runs Apache's `kafka-acls` with these arguments, as the super user; whatever servers and login they name. */
+  kafkaAcls(args: readonly string[]): Promise<void>
   /** Adds a user to both SCRAM mechanisms or changes its password; without a password, removes it. */
   alterScramUser(user: string, password?: string): Promise<void>
 }
@@ -146,6 +148,10 @@ export const startSecuredKafka = async (options: SecuredKafkaOptions = {}): Prom
     password,
     grant: (acls) => withAdmin(admin, (client) => grant(client, acls)),
     revoke: (acls) => withAdmin(admin, (client) => revoke(client, acls)),
+    kafkaAcls: async (args) => {
+      const [tools, login] = [await kafkaRuntime(silent, signal), loginArguments(admin)]
+      await runKafkaTool(tools, 'org.apache.kafka.tools.AclCommand', [...withoutLogin(args), ...login])
+    },
     alterScramUser: (user, newPassword) => alterScramUser(runtime, admin, user, newPassword),
     [Symbol.asyncDispose]: destroy,
   }
@@ -182,20 +188,37 @@ const withAdmin = async <T>(
   }
 }
 
+const loginArguments = ({ brokers, commandConfig }: KafkaAdministrator): string[] => [
+  '--bootstrap-server',
+  brokers.join(','),
+  '--command-config',
+  commandConfig,
+]
+
+const withoutLogin = (args: readonly string[]): string[] =>
+  args.filter((word, index) => !isLogin(word) && !isLogin(args[index - 1]))
+
+const isLogin = (word: string | undefined): boolean =>
+  word === '--bootstrap-server' || word === '--command-config'
+
 /** One command per mechanism: Kafka refuses to alter two of one user in one request. */
 const alterScramUser = async (
   runtime: KafkaRuntime,
-  { brokers, commandConfig }: KafkaAdministrator,
+  admin: KafkaAdministrator,
   user: string,
   password: string | undefined,
 ): Promise<void> => {
-  const connection = ['--bootstrap-server', brokers.join(','), '--command-config', commandConfig]
   const entity = ['--entity-type', 'users', '--entity-name', user]
   for (const mechanism of scramMechanisms) {
     const change =
       password === undefined
         ? ['--delete-config', mechanism]
         : ['--add-config', `${mechanism}=[password=${password}]`]
-    await runKafkaTool(runtime, 'kafka.admin.ConfigCommand', [...connection, '--alter', ...entity, ...change])
+    await runKafkaTool(runtime, 'kafka.admin.ConfigCommand', [
+      ...loginArguments(admin),
+      '--alter',
+      ...entity,
+      ...change,
+    ])
   }
 }
