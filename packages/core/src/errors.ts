@@ -79,7 +79,7 @@ export const errorCodes = {
   ),
   RELAY_TOPIC_UNAVAILABLE: row(
     true,
-    'create the topic, or grant this principal WRITE on it; nothing was skipped and publishing goes on by itself',
+    'create the topic, or grant the ACL that the message names; nothing was skipped and publishing goes on by itself',
   ),
   RELAY_SHARD_MAP_CHANGED: row(
     false,
@@ -123,8 +123,19 @@ export const errorCodes = {
     false,
     'if the topic really holds such batches, raise decompressedBytesMax of the Kafka options',
   ),
-  KAFKA_TOPIC_UNAVAILABLE: row(true, 'create the topic, or grant this principal access to it'),
-  KAFKA_AUTHORIZATION_FAILED: row(false, 'grant the missing ACL: the message names the resource'),
+  KAFKA_TOPIC_UNAVAILABLE: row(true, 'create the topic, or bring its brokers back'),
+  KAFKA_TLS_FAILED: row(
+    false,
+    'the message says what was refused: give ssl.ca the authority of the broker, reach the broker by a name in its certificate, renew an expired certificate, or give ssl.cert and ssl.key a client certificate that the broker trusts',
+  ),
+  KAFKA_AUTHENTICATION_FAILED: row(
+    false,
+    'correct the mechanism, user name, password or token in the option sasl: the message says what the broker refused',
+  ),
+  KAFKA_AUTHORIZATION_FAILED: row(
+    false,
+    'grant the ACL that the message names (kafka-acls --add); docs/operations/kafka-access.md has the whole set',
+  ),
   KAFKA_PROGRESS_TOPIC_INVALID: row(
     false,
     'set cleanup.policy=compact on the progress topic, and nothing else',

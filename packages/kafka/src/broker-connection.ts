@@ -1,4 +1,5 @@
 import { OutboxError } from '@oncebox/core'
+import { connectionFailure } from './connection-failure.js'
 import { createKafkajsConnection, type KafkajsConnection } from './kafkajs-internals.js'
 import type { BrokerAddress, ResolvedKafkaOptions } from './options.js'
 import type { Api } from './protocol/api.js'
@@ -20,6 +21,7 @@ export class BrokerConnection {
   readonly address: BrokerAddress
   readonly #raw: KafkajsConnection
   readonly #options: ResolvedKafkaOptions
+  #answered = 0
 
   private constructor(address: BrokerAddress, options: ResolvedKafkaOptions) {
     this.address = address
@@ -37,7 +39,7 @@ export class BrokerConnection {
 
   /**
    * Connects, checks what the broker speaks, authenticates.
-   * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_UNSUPPORTED, KAFKA_AUTHORIZATION_FAILED
+   * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_UNSUPPORTED, KAFKA_TLS_FAILED, KAFKA_AUTHENTICATION_FAILED
    */
   static async open(
     address: BrokerAddress,
@@ -75,7 +77,8 @@ export class BrokerConnection {
    * Resolves when the bytes are with the socket. A rejection means that nothing was written; once it has resolved,
    * a missing answer leaves open whether the broker acted.
    *
-   * @throws OutboxError KAFKA_UNAVAILABLE; the answer rejects with KAFKA_UNAVAILABLE or KAFKA_PROTOCOL
+   * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_AUTHENTICATION_FAILED when it had to log in again; the answer rejects
+   *   with KAFKA_UNAVAILABLE, KAFKA_TLS_FAILED or KAFKA_PROTOCOL
    */
   async send<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<SentRequest<Answer>> {
     if (this.#options.sasl !== undefined && !this.#raw.isAuthenticated()) await this.#authenticate()
@@ -84,7 +87,7 @@ export class BrokerConnection {
 
   /** Ends the socket at once. Unanswered requests reject. Safe to call twice. */
   close(): void {
-    const closed = this.#unavailable(new Error('the connection was closed'))
+    const closed = this.#failure(new Error('the connection was closed'))
     this.#raw.rejectRequests(closed)
     // Nothing is unanswered any more, so this does not wait; it stops kafkajs's timers.
     void this.#raw.disconnect().catch(() => undefined)
@@ -93,7 +96,7 @@ export class BrokerConnection {
 
   async #open(onSupport: OnSupport): Promise<void> {
     await this.#raw.connect().catch((error: unknown) => {
-      throw this.#unavailable(error)
+      throw this.#failure(error)
     })
     const { answer } = await this.#write(apiVersions, thisSoftware)
     const supported = await answer
@@ -114,17 +117,21 @@ export class BrokerConnection {
       await this.#raw.authenticate()
     } catch (error) {
       this.close() // half authenticated, it would refuse everything from now on
-      if (!(error instanceof Error) || !error.name.includes('Authentication')) throw this.#unavailable(error)
-      throw new OutboxError(
-        'KAFKA_AUTHORIZATION_FAILED',
-        `${this.#name}: SASL authentication failed: ${error.message}`,
-        { cause: error },
-      )
+      const { saslFailure } = this.#raw
+      // An answer of the broker has a type; a connection that was lost meanwhile has none, and may come back.
+      if (saslFailure !== undefined && !('type' in saslFailure)) throw this.#failure(saslFailure)
+      if (OutboxError.is(error)) throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      const { host, port } = this.address
+      throw new OutboxError('KAFKA_AUTHENTICATION_FAILED', `${this.#name}: ${reason}`, {
+        cause: error,
+        details: { host, port },
+      })
     }
   }
 
   async #write<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<SentRequest<Answer>> {
-    if (!this.usable) throw this.#unavailable(new Error('not connected'))
+    if (!this.usable) throw this.#failure(new Error('not connected'))
     const correlationId = this.#raw.nextCorrelationId()
     const chunks = this.#frame(api, request, correlationId)
     let settle: { resolve: (payload: Buffer) => void; reject: (error: Error) => void } | undefined
@@ -155,15 +162,16 @@ export class BrokerConnection {
     const answer = this.#decode(api, payload)
     answer.catch(() => undefined) // whoever awaits it sees the rejection; nobody may be there yet
     await written.catch((error: unknown) => {
-      throw this.#unavailable(error)
+      throw this.#failure(error)
     })
     return { answer }
   }
 
   async #decode<Answer>(api: Api<never, Answer>, payload: Promise<Buffer>): Promise<Answer> {
     const bytes = await payload.catch((error: unknown) => {
-      throw this.#unavailable(error)
+      throw this.#failure(error)
     })
+    this.#answered++
     try {
       const reader = new Reader(bytes)
       if (api.answerHeader !== 'v0') reader.tags()
@@ -210,12 +218,11 @@ export class BrokerConnection {
     return `broker ${this.address.host}:${this.address.port}`
   }
 
-  #unavailable(cause: unknown): OutboxError {
-    if (OutboxError.is(cause)) return cause
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    return new OutboxError('KAFKA_UNAVAILABLE', `${this.#name}: ${reason}`, {
-      cause,
-      details: { host: this.address.host, port: this.address.port },
+  #failure(cause: unknown): OutboxError {
+    return connectionFailure(cause, {
+      address: this.address,
+      options: this.#options,
+      answered: this.#answered,
     })
   }
 }

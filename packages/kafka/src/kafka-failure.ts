@@ -66,6 +66,8 @@ const classOfOurs: ReadonlyMap<ErrorCode, KafkaFailureClass> = new Map([
   ['KAFKA_PROGRESS_BLOCKED', 'application-recoverable'],
   ['KAFKA_OPTIONS_INVALID', 'invalid-configuration'],
   ['KAFKA_UNSUPPORTED', 'invalid-configuration'],
+  ['KAFKA_TLS_FAILED', 'invalid-configuration'],
+  ['KAFKA_AUTHENTICATION_FAILED', 'invalid-configuration'],
   ['KAFKA_AUTHORIZATION_FAILED', 'invalid-configuration'],
   ['KAFKA_PROGRESS_TOPIC_INVALID', 'invalid-configuration'],
   ['KAFKA_RECORD_TOO_LARGE', 'invalid-configuration'],

@@ -12,7 +12,7 @@ import type { ISocketFactory, KafkaConfig } from 'kafkajs'
 export const kafkajsVersion = '2.2.4'
 
 /** What is used of kafkajs's Connection. One socket to one broker. */
-export interface KafkajsConnection {
+interface Connection {
   readonly socket: Socket | undefined
   readonly requestQueue: {
     push(request: {
@@ -35,6 +35,8 @@ export interface KafkajsConnection {
   connect(): Promise<true>
   /** Resolves at once without SASL, or while the session is young enough. */
   authenticate(): Promise<void>
+  /** How kafkajs sends its own requests; here, those of a SASL exchange and no others. */
+  send(request: object): Promise<unknown>
   isAuthenticated(): boolean
   isConnected(): boolean
   setVersions(versions: Readonly<Record<number, { minVersion: number; maxVersion: number }>>): void
@@ -44,6 +46,14 @@ export interface KafkajsConnection {
   rejectRequests(error: Error): void
   /** Waits for what is unanswered, then ends the socket. */
   disconnect(): Promise<true>
+}
+
+/**
+ * A connection that remembers why a SASL exchange ended. kafkajs's authenticators keep only the text of the error, and
+ * call a broker that dies in the middle an authentication that failed.
+ */
+export interface KafkajsConnection extends Connection {
+  readonly saslFailure: Error | undefined
 }
 
 export interface KafkajsConnectionOptions {
@@ -69,15 +79,29 @@ type ConnectionConstructor = new (
     readonly logger: SilentLogger
     readonly socketFactory: ISocketFactory
   },
-) => KafkajsConnection
+) => Connection
 
 const load = createRequire(import.meta.url)
 // kafkajs has no types for its internals: the interfaces above are written from its source.
 const Connection = load('kafkajs/src/network/connection') as ConnectionConstructor
 
+class ObservedConnection extends Connection implements KafkajsConnection {
+  saslFailure: Error | undefined
+
+  override async send(request: object): Promise<unknown> {
+    this.saslFailure = undefined
+    try {
+      return await super.send(request)
+    } catch (error) {
+      this.saslFailure = error instanceof Error ? error : new Error(String(error))
+      throw error
+    }
+  }
+}
+
 /** A connection, not yet connected. What goes wrong is told by rejections, so kafkajs logs nothing. */
 export const createKafkajsConnection = (options: KafkajsConnectionOptions): KafkajsConnection =>
-  new Connection({ ...options, logger: silentLogger, socketFactory })
+  new ObservedConnection({ ...options, logger: silentLogger, socketFactory })
 
 const nothing = (): void => undefined
 const silentLogger: SilentLogger = {

@@ -1,5 +1,7 @@
 import { OutboxError } from '@oncebox/core'
+import { createSecureContext } from 'node:tls'
 import type { KafkaConfig } from 'kafkajs'
+import { resolveSasl } from './sasl.js'
 
 /** How to reach a Kafka cluster. TLS and SASL are as in kafkajs. */
 export interface KafkaOptions {
@@ -43,9 +45,8 @@ export function resolveKafkaOptions(options: KafkaOptions): ResolvedKafkaOptions
   return Object.freeze({
     seeds: options.brokers.map(parseBroker),
     clientId: options.clientId ?? 'oncebox',
-    ssl: options.ssl,
-    // A copy: kafkajs keeps its authenticator in the object.
-    sasl: options.sasl === undefined ? undefined : { ...options.sasl },
+    ssl: resolveTls(options.ssl),
+    sasl: options.sasl === undefined ? undefined : resolveSasl(options.sasl),
     connectionTimeoutMs: within('connectionTimeoutMs', options.connectionTimeoutMs ?? 3_000, 100, 60_000),
     requestTimeoutMs: within('requestTimeoutMs', options.requestTimeoutMs ?? 30_000, 1_000, 300_000),
     decompressedBytesMax: within(
@@ -55,6 +56,19 @@ export function resolveKafkaOptions(options: KafkaOptions): ResolvedKafkaOptions
       1024 * mebibyte,
     ),
   })
+}
+
+/** Certificates and keys that cannot be read are told at once, and not once per connection. */
+function resolveTls(ssl: KafkaOptions['ssl']): KafkaOptions['ssl'] {
+  if (ssl === false) return undefined
+  if (typeof ssl === 'object') {
+    try {
+      createSecureContext(ssl)
+    } catch (cause) {
+      throw invalid(`ssl: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
+    }
+  }
+  return ssl
 }
 
 /** A whole number between its bounds, or KAFKA_OPTIONS_INVALID. */
@@ -72,4 +86,5 @@ function parseBroker(broker: string): BrokerAddress {
   return { host, port }
 }
 
-const invalid = (message: string): OutboxError => new OutboxError('KAFKA_OPTIONS_INVALID', message)
+const invalid = (message: string, cause?: unknown): OutboxError =>
+  new OutboxError('KAFKA_OPTIONS_INVALID', message, { cause })
