@@ -1,4 +1,4 @@
-import { connectKafka, type KafkaClient, type KafkaOptions, type TopicDescription } from '@oncebox/kafka'
+import { connectKafka, type KafkaClient, type KafkaOptions, type TopicIdentity } from '@oncebox/kafka'
 import type { Admin, Kafka } from 'kafkajs'
 
 /** What a consumer asks the cluster besides records: ids of topics, and what their logs hold. A port. */
@@ -25,14 +25,14 @@ export function clusterFacts(kafka: Kafka, options: KafkaOptions): ClusterFacts 
       return admin
     })
   let admin = newAdmin()
-  const describe = async (topic: string): Promise<TopicDescription> =>
-    (await client.open()).describeTopic(topic, { refresh: true })
+  const identify = async (topic: string): Promise<TopicIdentity> =>
+    (await client.open()).identifyTopic(topic, { refresh: true })
   return {
-    topicId: async (topic) => (await describe(topic)).topicId,
+    topicId: async (topic) => (await identify(topic)).topicId,
     logRanges: async (topic) => {
       let offsets = await (await admin.open()).fetchTopicOffsets(topic)
       // kafkajs's admin client remembers the partitions of a topic for five minutes; a new one asks again.
-      if (offsets.length !== (await describe(topic)).partitions) {
+      if (offsets.length !== (await identify(topic)).partitions) {
         await (await admin.opened())?.disconnect()
         admin = newAdmin()
         offsets = await (await admin.open()).fetchTopicOffsets(topic)

@@ -86,7 +86,7 @@ export class GroupClient {
         await this.#member(signal)
       } catch (error) {
         if (signal.aborted) return
-        const fatal = fatalError(error)
+        const fatal = fatalError(error, this.#options)
         if (fatal !== undefined) return this.#events.onFatal(fatal)
         // A member that worked for a while starts the backoff anew.
         failures = performance.now() - startedAt > 60_000 ? 1 : failures + 1
@@ -234,17 +234,26 @@ const typeOf = (error: unknown): string | undefined =>
     : undefined
 
 /** Errors that only a person can cure: a wrong password, a missing ACL. */
-function fatalError(error: unknown): OutboxError | undefined {
+function fatalError(
+  error: unknown,
+  { topics, group }: Pick<GroupOptions, 'topics' | 'group'>,
+): OutboxError | undefined {
+  const message = error instanceof Error ? error.message : String(error)
+  // kafkajs does not say which topic it is.
+  const names = { TOPIC: [...topics.keys()].join(', '), GROUP: group } as const
   let current = error
   for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
-    const type = typeOf(current)
-    if (
-      type?.endsWith('_AUTHORIZATION_FAILED') === true ||
-      ('name' in current && current.name === 'KafkaJSSASLAuthenticationError')
-    ) {
-      const message = error instanceof Error ? error.message : String(error)
-      return new OutboxError('KAFKA_AUTHORIZATION_FAILED', message, { cause: error })
+    const [, resource] = /^(TOPIC|GROUP)_AUTHORIZATION_FAILED$/.exec(typeOf(current) ?? '') ?? []
+    if (resource === 'TOPIC' || resource === 'GROUP') {
+      const [resourceType, resourceName] = [resource.toLowerCase(), names[resource]]
+      return new OutboxError(
+        'KAFKA_AUTHORIZATION_FAILED',
+        `${message}: this principal lacks the ACL Read on ${resourceType} ${resourceName}`,
+        { cause: error, details: { operation: 'Read', resourceType, resourceName } },
+      )
     }
+    if ('name' in current && current.name === 'KafkaJSSASLAuthenticationError')
+      return new OutboxError('KAFKA_AUTHENTICATION_FAILED', message, { cause: error })
     current =
       'cause' in current ? current.cause : 'originalError' in current ? current.originalError : undefined
   }

@@ -5,7 +5,7 @@ import { channels, defineTopic, delay, envelopeHeaders, json, type AnyTopic } fr
 import { createOutbox, fromPg, migrateOutbox } from '@oncebox/outbox'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { Kafka, logLevel, type Producer } from 'kafkajs'
+import { Kafka, logLevel, type KafkaConfig, type Producer } from 'kafkajs'
 import pg from 'pg'
 import { v7 as uuid7 } from 'uuid'
 import { z } from 'zod'
@@ -82,8 +82,9 @@ export async function publish(
   topic: Pick<AnyTopic, 'name'>,
   sent: readonly Sent[],
   to: readonly string[] = brokers(),
+  sasl?: KafkaConfig['sasl'],
 ): Promise<void> {
-  await withProducer(to, (producer) =>
+  const send = (producer: Producer): Promise<unknown> =>
     producer.send({
       topic: topic.name,
       messages: sent.map(({ id, key, value, partition, type = 'order.placed' }) => ({
@@ -99,15 +100,22 @@ export async function publish(
         },
         ...(partition === undefined ? {} : { partition }),
       })),
-    }),
-  )
+    })
+  await withProducer(to, send, sasl)
 }
 
 export async function withProducer<Result>(
   to: readonly string[],
   work: (producer: Producer) => Promise<Result>,
+  sasl?: KafkaConfig['sasl'],
 ): Promise<Result> {
-  const producer = new Kafka({ brokers: [...to], clientId: 'test', logLevel: logLevel.NOTHING }).producer()
+  const kafka = new Kafka({
+    brokers: [...to],
+    clientId: 'test',
+    logLevel: logLevel.NOTHING,
+    ...(sasl === undefined ? {} : { sasl }),
+  })
+  const producer = kafka.producer()
   await producer.connect()
   try {
     return await work(producer)

@@ -1,6 +1,6 @@
 import { invariant, nextDelayMs, OutboxError } from '@oncebox/core'
 import { BrokerConnections } from './broker-connections.js'
-import type { KafkaClient, TopicDescription } from './client.js'
+import type { DescribeOptions, KafkaClient, TopicDescription, TopicIdentity } from './client.js'
 import { Deadline } from './deadline.js'
 import {
   resolveKafkaOptions,
@@ -10,14 +10,9 @@ import {
 } from './options.js'
 import type { Api } from './protocol/api.js'
 import { apiVersions, thisSoftware, type ApiVersionsAnswer } from './protocol/api-versions.js'
+import { denialOf } from './protocol/denial.js'
 import { describeConfigs } from './protocol/describe-configs.js'
-import {
-  authorizationFailed,
-  coordinatorNotReady,
-  describeCode,
-  errorCode,
-  topicNotReady,
-} from './protocol/error-codes.js'
+import { coordinatorNotReady, describeCode, errorCode, topicNotReady } from './protocol/error-codes.js'
 import { findCoordinator, type CoordinatorKind } from './protocol/find-coordinator.js'
 import { metadata, type MetadataAnswer } from './protocol/metadata.js'
 import { transactionVersionOf, type TransactionVersion } from './protocol/transaction-version.js'
@@ -32,7 +27,6 @@ export interface TopicLayout {
 const connectDeadlineMs = 15_000
 const topicPatienceMs = 5_000
 const retry = { minMs: 20, maxMs: 500 }
-const defaultMaxMessageBytes = 1_048_588
 const featuresMaxAgeMs = 10_000
 
 /**
@@ -40,7 +34,8 @@ const featuresMaxAgeMs = 10_000
  *
  * @example
  * await using client = await connectKafka({ brokers: ['localhost:9092'] })
- * @throws OutboxError KAFKA_OPTIONS_INVALID, KAFKA_UNSUPPORTED, KAFKA_UNAVAILABLE after 15 s, KAFKA_AUTHORIZATION_FAILED
+ * @throws OutboxError KAFKA_OPTIONS_INVALID, KAFKA_UNSUPPORTED, KAFKA_UNAVAILABLE after 15 s, KAFKA_TLS_FAILED,
+ *   KAFKA_AUTHENTICATION_FAILED
  */
 export async function connectKafka(
   options: KafkaOptions,
@@ -120,33 +115,58 @@ export class Cluster implements KafkaClient {
     }
   }
 
-  async describeTopic(
-    name: string,
-    { refresh = false, signal }: { readonly refresh?: boolean; readonly signal?: AbortSignal } = {},
-  ): Promise<TopicDescription> {
+  async describeTopic(name: string, options: DescribeOptions = {}): Promise<TopicDescription> {
     const known = this.#descriptions.get(name)
-    if (known !== undefined && !refresh) return known
-    using deadline = new Deadline(this.options.requestTimeoutMs, `describing topic ${name}`, signal)
-    const { topicId, leaders } = await this.layout(name, deadline, {
-      refresh: true,
-      patienceMs: topicPatienceMs,
-    })
-    const configs = await this.askAny(
-      describeConfigs,
-      { topic: name, names: ['max.message.bytes'] },
-      deadline,
-    )
-    const maxMessageBytes = Number(configs.configs.get('max.message.bytes') ?? defaultMaxMessageBytes)
-    const description = Object.freeze({ name, topicId, partitions: leaders.length, maxMessageBytes })
+    if (known !== undefined && options.refresh !== true) return known
+    const identity = await this.identifyTopic(name, { ...options, refresh: true })
+    using deadline = new Deadline(this.options.requestTimeoutMs, `describing topic ${name}`, options.signal)
+    // Never guessed: batches larger than the limit are refused, and one that would fit would count as too large.
+    const maxMessageBytes = Number(await this.topicConfig(name, 'max.message.bytes', deadline))
+    const description = Object.freeze({ ...identity, maxMessageBytes })
     this.#descriptions.set(name, description)
     return description
+  }
+
+  async identifyTopic(
+    name: string,
+    { refresh = false, signal }: DescribeOptions = {},
+  ): Promise<TopicIdentity> {
+    using deadline = new Deadline(this.options.requestTimeoutMs, `looking up topic ${name}`, signal)
+    const { topicId, leaders } = await this.layout(name, deadline, { refresh, patienceMs: topicPatienceMs })
+    return Object.freeze({ name, topicId, partitions: leaders.length })
+  }
+
+  /**
+   * The value in force of one of a topic's settings.
+   * @throws OutboxError KAFKA_AUTHORIZATION_FAILED, KAFKA_TOPIC_UNAVAILABLE
+   */
+  async topicConfig(topic: string, name: string, deadline: Deadline): Promise<string> {
+    const patientUntilMs = performance.now() + topicPatienceMs
+    for (let attempt = 1; ; attempt++) {
+      const { errorCode: code, configs } = await this.askAny(
+        describeConfigs,
+        { topic, names: [name] },
+        deadline,
+      )
+      if (code === errorCode.NONE) {
+        const value = configs.get(name)
+        if (typeof value === 'string') return value
+        throw new OutboxError('KAFKA_PROTOCOL', `DescribeConfigs: no answer for ${name} of ${topic}`, {
+          details: { topic },
+        })
+      }
+      // A topic that was just created is unknown to some brokers for a moment.
+      if (code !== errorCode.UNKNOWN_TOPIC_OR_PARTITION || performance.now() >= patientUntilMs)
+        throw topicUnavailable(topic, code, describeConfigs)
+      await deadline.delay(nextDelayMs(retry, attempt))
+    }
   }
 
   /**
    * Leaders and id of a topic. With `patienceMs`, a topic that is unknown or leaderless is asked for again so long: a
    * fresh one is for a while.
    *
-   * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE
+   * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, KAFKA_AUTHORIZATION_FAILED
    */
   async layout(
     topic: string,
@@ -188,13 +208,7 @@ export class Cluster implements KafkaClient {
       const found = answer.coordinators[0]
       const code = found?.errorCode ?? errorCode.UNKNOWN_SERVER_ERROR
       if (found !== undefined && code === errorCode.NONE) return { host: found.host, port: found.port }
-      if (!coordinatorNotReady.has(code)) {
-        throw new OutboxError(
-          authorizationFailed.has(code) ? 'KAFKA_AUTHORIZATION_FAILED' : 'KAFKA_UNAVAILABLE',
-          `looking up the coordinator of ${kind === 'group' ? 'group ' : ''}${key}: ${describeCode(code)}`,
-          { details: { [kind === 'group' ? 'groupId' : 'transactionalId']: key, code } },
-        )
-      }
+      if (!coordinatorNotReady.has(code)) throw noCoordinator(kind, key, code)
       await deadline.delay(nextDelayMs(retry, attempt))
     }
   }
@@ -224,8 +238,9 @@ export class Cluster implements KafkaClient {
         const connection = await this.queries.to(address, deadline)
         return await deadline.race(connection.call(api, request))
       } catch (error) {
-        if (deadline.expired || !OutboxError.is(error, 'KAFKA_UNAVAILABLE')) throw error
-        failure = error
+        if (deadline.expired || !concernsOneBroker(error)) throw error
+        // Nobody waits for a certificate to get better, so that is the one to tell.
+        if (!OutboxError.is(failure, 'KAFKA_TLS_FAILED')) failure = error
       }
     }
     throw failure
@@ -292,6 +307,10 @@ export class Cluster implements KafkaClient {
   }
 }
 
+/** Another broker may be up, and may have a better certificate. */
+const concernsOneBroker = (error: unknown): boolean =>
+  OutboxError.is(error, 'KAFKA_UNAVAILABLE') || OutboxError.is(error, 'KAFKA_TLS_FAILED')
+
 /** The layout, or the code that says why there is none yet. */
 function readLayout(answer: MetadataAnswer, topic: string): TopicLayout | number {
   const found = answer.topics.find(({ name }) => name === topic)
@@ -305,7 +324,26 @@ function readLayout(answer: MetadataAnswer, topic: string): TopicLayout | number
   return { topicId: found.topicId, leaders }
 }
 
-export const topicUnavailable = (topic: string, code: number): OutboxError =>
-  new OutboxError('KAFKA_TOPIC_UNAVAILABLE', `topic ${topic}: ${describeCode(code)}`, {
+/** A topic cannot be had: it is not there, or this principal lacks the ACL that the request needs. */
+export function topicUnavailable(
+  topic: string,
+  code: number,
+  api: Pick<Api<never, unknown>, 'name' | 'needs'> = metadata,
+): OutboxError {
+  const denial = denialOf(`topic ${topic}`, api, code, { topic }, { topic })
+  if (denial !== undefined) return new OutboxError('KAFKA_AUTHORIZATION_FAILED', denial.message, denial)
+  return new OutboxError('KAFKA_TOPIC_UNAVAILABLE', `topic ${topic}: ${describeCode(code)}`, {
     details: { topic, code },
   })
+}
+
+function noCoordinator(kind: CoordinatorKind, key: string, code: number): OutboxError {
+  const doing = `looking up the coordinator of ${kind === 'group' ? 'group ' : ''}${key}`
+  const name = { [kind === 'group' ? 'groupId' : 'transactionalId']: key }
+  const names = { [kind === 'group' ? 'group' : 'transactional-id']: key }
+  const denial = denialOf(doing, findCoordinator, code, names, name)
+  if (denial !== undefined) return new OutboxError('KAFKA_AUTHORIZATION_FAILED', denial.message, denial)
+  return new OutboxError('KAFKA_UNAVAILABLE', `${doing}: ${describeCode(code)}`, {
+    details: { ...name, code },
+  })
+}

@@ -1,4 +1,4 @@
-export type { KafkaClient, TopicDescription } from './client.js'
+export type { DescribeOptions, KafkaClient, TopicDescription, TopicIdentity } from './client.js'
 export { connectKafka } from './cluster.js'
 export type { Codec, Compression, CompressionType } from './codecs/codec.js'
 export { codecFor, codecOfId } from './codecs/codecs.js'

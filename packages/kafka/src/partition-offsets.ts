@@ -22,7 +22,7 @@ export async function logStartOffset(
   deadline: Deadline,
 ): Promise<bigint> {
   const request = { ...at, isolation: 'read-uncommitted', position: 'earliest' } as const
-  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at).offset
+  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at, listOffsets).offset
 }
 
 /** Everything below it is decided: committed or aborted. Read_committed readers see no further. */
@@ -32,7 +32,7 @@ export async function lastStableOffset(
   deadline: Deadline,
 ): Promise<bigint> {
   const request = { ...at, isolation: 'read-committed', position: 'latest' } as const
-  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at).offset
+  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at, listOffsets).offset
 }
 
 /** The producers with an open transaction on the partition. */
@@ -43,16 +43,17 @@ export async function openTransactions(
   options: { readonly patienceMs?: number } = {},
 ): Promise<readonly ActiveProducer[]> {
   const answer = await askPatiently(cluster, describeProducers, at, at, deadline, options)
-  const { producers } = required(answer, at)
+  const { producers } = required(answer, at, describeProducers)
   return producers.filter(({ transactionStartOffset }) => transactionStartOffset >= 0n)
 }
 
 function required<Answer extends { readonly errorCode: number }>(
   answer: Answer,
   at: PartitionAddress,
+  api: Api<never, unknown>,
 ): Answer {
   if (answer.errorCode === errorCode.NONE) return answer
-  throw topicUnavailable(at.topic, answer.errorCode)
+  throw topicUnavailable(at.topic, answer.errorCode, api)
 }
 
 /**
@@ -60,7 +61,7 @@ function required<Answer extends { readonly errorCode: number }>(
  * a bounded time. Other codes are the caller's. For questions only: a request that changes something is not repeated so
  * lightly.
  *
- * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, KAFKA_UNAVAILABLE
+ * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, KAFKA_AUTHORIZATION_FAILED, KAFKA_UNAVAILABLE
  */
 export async function askPatiently<Request, Answer extends { readonly errorCode: number }>(
   cluster: Cluster,
@@ -82,7 +83,7 @@ export async function askPatiently<Request, Answer extends { readonly errorCode:
         deadline,
       )
       if (!topicNotReady.has(answer.errorCode)) return answer
-      failure = topicUnavailable(at.topic, answer.errorCode)
+      failure = topicUnavailable(at.topic, answer.errorCode, api)
     } catch (error) {
       if (deadline.expired || !mayPass(error)) throw error
       failure = error

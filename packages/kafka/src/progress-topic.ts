@@ -1,11 +1,11 @@
-import { nextDelayMs, OutboxError } from '@oncebox/core'
+import { OutboxError } from '@oncebox/core'
 import type { KafkaClient, TopicDescription } from './client.js'
 import { clusterOf, type Cluster } from './cluster.js'
 import { Deadline } from './deadline.js'
 import { within } from './options.js'
 import { createTopics } from './protocol/create-topics.js'
-import { describeConfigs } from './protocol/describe-configs.js'
-import { authorizationFailed, describeCode, errorCode } from './protocol/error-codes.js'
+import { denialOf } from './protocol/denial.js'
+import { describeCode, errorCode } from './protocol/error-codes.js'
 
 export interface ProgressTopicOptions {
   readonly topic: string
@@ -17,7 +17,6 @@ export interface ProgressTopicOptions {
 }
 
 const deadlineMs = 30_000
-const retry = { minMs: 50, maxMs: 500 }
 
 /**
  * Creates the progress topic when it does not exist, and checks it: exactly `cleanup.policy=compact`. With `delete`
@@ -41,7 +40,7 @@ export async function ensureProgressTopic(
       `it has ${description.partitions} partitions, ${partitions} are needed: one per shard`,
     )
   }
-  const policy = await cleanupPolicy(cluster, options.topic, deadline)
+  const policy = await cluster.topicConfig(options.topic, 'cleanup.policy', deadline)
   if (policy !== 'compact') throw invalid(options.topic, `its cleanup.policy is ${policy}, not compact`)
   return description
 }
@@ -68,32 +67,14 @@ async function createIfMissing(
   }
   const { errorCode: code, errorMessage } = await cluster.askAny(createTopics, request, deadline)
   if (code === errorCode.NONE || code === errorCode.TOPIC_ALREADY_EXISTS) return
-  const message = `creating ${options.topic}: ${describeCode(code)}${errorMessage === null ? '' : `: ${errorMessage}`}`
-  throw new OutboxError(
-    authorizationFailed.has(code) ? 'KAFKA_AUTHORIZATION_FAILED' : 'KAFKA_PROGRESS_TOPIC_INVALID',
-    message,
-    {
-      details: { topic: options.topic, code },
-    },
-  )
-}
-
-async function cleanupPolicy(cluster: Cluster, topic: string, deadline: Deadline): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    const answer = await cluster.askAny(describeConfigs, { topic, names: ['cleanup.policy'] }, deadline)
-    if (answer.errorCode === errorCode.NONE) return answer.configs.get('cleanup.policy') ?? 'unknown'
-    // A topic that was just created is unknown to some brokers for a moment.
-    if (answer.errorCode !== errorCode.UNKNOWN_TOPIC_OR_PARTITION) {
-      throw new OutboxError(
-        'KAFKA_AUTHORIZATION_FAILED',
-        `reading the configuration of ${topic}: ${describeCode(answer.errorCode)}`,
-        {
-          details: { topic, code: answer.errorCode },
-        },
-      )
-    }
-    await deadline.delay(nextDelayMs(retry, attempt))
-  }
+  const doing = `creating ${options.topic}`
+  const topic = { topic: options.topic }
+  const denial = denialOf(doing, createTopics, code, topic, topic)
+  if (denial !== undefined) throw new OutboxError('KAFKA_AUTHORIZATION_FAILED', denial.message, denial)
+  const reason = errorMessage === null ? describeCode(code) : `${describeCode(code)}: ${errorMessage}`
+  throw new OutboxError('KAFKA_PROGRESS_TOPIC_INVALID', `${doing}: ${reason}`, {
+    details: { ...topic, code },
+  })
 }
 
 const invalid = (topic: string, why: string): OutboxError =>

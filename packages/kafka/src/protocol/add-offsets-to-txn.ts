@@ -17,6 +17,7 @@ export const addOffsetsToTxn: Api<AddOffsetsToTxnRequest, AddOffsetsToTxnAnswer>
   name: 'AddOffsetsToTxn',
   key: 25,
   version: 3,
+  needs: { 'transactional-id': 'Write', group: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.transactionalId).int64(request.producerId).int16(request.producerEpoch)
     writer.compactString(request.groupId).noTags()

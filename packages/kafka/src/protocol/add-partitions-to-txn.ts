@@ -25,6 +25,7 @@ export const addPartitionsToTxn: Api<AddPartitionsToTxnRequest, AddPartitionsToT
   name: 'AddPartitionsToTxn',
   key: 24,
   version: 3,
+  needs: { 'transactional-id': 'Write', topic: 'Write' },
   encode: (writer, request) => {
     writer.compactString(request.transactionalId).int64(request.producerId).int16(request.producerEpoch)
     writer.compactArray(request.topics, ({ name, partitions }) => {

@@ -25,6 +25,7 @@ export const apiVersions: Api<
   name: 'ApiVersions',
   key: 18,
   version: 3,
+  needs: {},
   answerHeader: 'v0',
   encode: (writer, request) => {
     writer.compactString(request.software).compactString(request.softwareVersion).noTags()

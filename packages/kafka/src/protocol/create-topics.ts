@@ -22,6 +22,7 @@ export const createTopics: Api<CreateTopicsRequest, CreateTopicsAnswer> = {
   name: 'CreateTopics',
   key: 19,
   version: 7,
+  needs: { topic: 'Create', cluster: 'Create' },
   encode: (writer, request) => {
     writer.compactArray([request.topic], (topic) => {
       writer.compactString(topic).int32(request.partitions).int16(request.replicationFactor)

@@ -17,6 +17,7 @@ export const describeConfigs: Api<
   name: 'DescribeConfigs',
   key: 32,
   version: 4,
+  needs: { topic: 'DescribeConfigs' },
   encode: (writer, request) => {
     writer.compactArray([request.topic], (topic) => {
       writer.int8(topicResource).compactString(topic)

@@ -24,6 +24,7 @@ export const describeProducers: Api<
   name: 'DescribeProducers',
   key: 61,
   version: 0,
+  needs: { topic: 'Read' },
   encode: (writer, request) => {
     writer.compactArray([request.topic], (topic) => {
       writer.compactString(topic)

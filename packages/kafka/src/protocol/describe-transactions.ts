@@ -16,6 +16,7 @@ export const describeTransactions: Api<{ readonly transactionalId: string }, Des
   name: 'DescribeTransactions',
   key: 65,
   version: 0,
+  needs: { 'transactional-id': 'Describe' },
   encode: (writer, request) => {
     writer.compactArray([request.transactionalId], (id) => writer.compactString(id)).noTags()
   },

@@ -21,6 +21,7 @@ const ofVersion = (version: number, readNext: (reader: Reader) => EndTxnAnswer['
     name: 'EndTxn',
     key: 26,
     version,
+    needs: { 'transactional-id': 'Write' },
     encode: (writer, request) => {
       writer.compactString(request.transactionalId).int64(request.producerId).int16(request.producerEpoch)
       writer.boolean(request.committed).noTags()

@@ -173,11 +173,3 @@ export const coordinatorNotReady = codes(
 
 /** Another process has initialised our transactional id, or our own transaction ran into its timeout. */
 export const fencing = codes(errorCode.INVALID_PRODUCER_EPOCH, errorCode.PRODUCER_FENCED)
-
-/** The principal lacks an ACL, and no retry grants it. */
-export const authorizationFailed = codes(
-  errorCode.CLUSTER_AUTHORIZATION_FAILED,
-  errorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-  errorCode.TOPIC_AUTHORIZATION_FAILED,
-  errorCode.GROUP_AUTHORIZATION_FAILED,
-)

@@ -36,6 +36,7 @@ export const fetch: Api<FetchRequest, FetchAnswer> = {
   name: 'Fetch',
   key: 1,
   version: 13,
+  needs: { topic: 'Read' },
   encode: (writer, request) => {
     writer.int32(-1).int32(request.maxWaitMs).int32(1).int32(request.maxBytes).int8(readCommitted)
     writer.int32(0).int32(-1) // no fetch session

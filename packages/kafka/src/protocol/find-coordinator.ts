@@ -24,6 +24,8 @@ export const findCoordinator: Api<
   name: 'FindCoordinator',
   key: 10,
   version: 4,
+  // The broker asks for Describe. Whoever looks for a coordinator wants more of it, and each includes Describe.
+  needs: { 'transactional-id': 'Write', group: 'Read' },
   encode: (writer, request) => {
     writer.int8(keyTypes[request.kind])
     writer.compactArray([request.key], (key) => writer.compactString(key))

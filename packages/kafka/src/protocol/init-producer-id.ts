@@ -23,6 +23,7 @@ export const initProducerId: Api<InitProducerIdRequest, InitProducerIdAnswer> = 
   name: 'InitProducerId',
   key: 22,
   version: 5,
+  needs: { 'transactional-id': 'Write' },
   encode: (writer, { transactionalId, transactionTimeoutMs, held }) => {
     writer.compactString(transactionalId).int32(transactionTimeoutMs)
     writer

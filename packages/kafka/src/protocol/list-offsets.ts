@@ -21,6 +21,7 @@ export const listOffsets: Api<ListOffsetsRequest, ListOffsetsAnswer> = {
   name: 'ListOffsets',
   key: 2,
   version: 7,
+  needs: { topic: 'Describe' },
   encode: (writer, request) => {
     writer.int32(-1).int8(request.isolation === 'read-committed' ? 1 : 0) // not a replica
     writer.compactArray([request.topic], (topic) => {

@@ -25,6 +25,7 @@ export const metadata: Api<{ readonly topics: readonly string[] }, MetadataAnswe
   name: 'Metadata',
   key: 3,
   version: 12,
+  needs: { topic: 'Describe' },
   encode: (writer, request) => {
     writer.compactArray(request.topics, (name) => writer.uuid(zeroUuid).compactString(name).noTags())
     writer.boolean(false).boolean(false).noTags() // no auto-creation, no authorized operations

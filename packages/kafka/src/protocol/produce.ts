@@ -31,6 +31,7 @@ const ofVersion = (version: number): Api<ProduceRequest, ProduceAnswer> => ({
   name: 'Produce',
   key: 0,
   version,
+  needs: { 'transactional-id': 'Write', topic: 'Write' },
   encode: (writer, request) => {
     writer.compactString(request.transactionalId).int16(acksAll).int32(request.timeoutMs)
     writer.compactArray(request.topics, (topic) => {

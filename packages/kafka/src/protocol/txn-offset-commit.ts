@@ -34,6 +34,7 @@ const ofVersion = (version: number): Api<TxnOffsetCommitRequest, TxnOffsetCommit
   name: 'TxnOffsetCommit',
   key: 28,
   version,
+  needs: { 'transactional-id': 'Write', group: 'Read', topic: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.transactionalId).compactString(request.groupId)
     writer.int64(request.producerId).int16(request.producerEpoch)

@@ -21,7 +21,13 @@ export async function addPartitions(
       ({ errorCode: code }) => code !== errorCode.NONE && code !== errorCode.OPERATION_NOT_ATTEMPTED,
     )
     if (refused === undefined) return
-    const refusal = { ...refused, code: refused.errorCode, message: 'adding it to the transaction' }
+    const { transactionalId } = context.producer
+    const refusal = {
+      ...refused,
+      code: refused.errorCode,
+      message: 'adding it to the transaction',
+      transactionalId,
+    }
     if (!topicNotReady.has(refusal.code)) throw refusedForGood(refusal)
     if (performance.now() >= context.patientUntilMs) throw topicRefused(refusal)
     await context.deadline.delay(nextDelayMs(topicRetry, attempt))

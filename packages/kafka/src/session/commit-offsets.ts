@@ -1,13 +1,8 @@
 import { nextDelayMs, OutboxError } from '@oncebox/core'
 import type { SentRequest } from '../broker-connection.js'
 import { KafkaFailure } from '../kafka-failure.js'
-import {
-  authorizationFailed,
-  coordinatorNotReady,
-  describeCode,
-  errorCode,
-  fencing,
-} from '../protocol/error-codes.js'
+import { denialOf } from '../protocol/denial.js'
+import { coordinatorNotReady, describeCode, errorCode, fencing } from '../protocol/error-codes.js'
 import {
   txnOffsetCommit,
   type TxnOffsetCommitAnswer,
@@ -34,7 +29,8 @@ export async function commitOffsets(offsets: ConsumedOffsets, context: ProduceCo
     const refused = answer?.partitions.find(({ errorCode: code }) => code !== errorCode.NONE)
     if (answer !== undefined && refused === undefined) return
     // Without an answer the request was not sent: the coordinator is unreachable, perhaps it moved.
-    if (refused !== undefined && !coordinatorNotReady.has(refused.errorCode)) throw refusal(offsets, refused)
+    if (refused !== undefined && !coordinatorNotReady.has(refused.errorCode))
+      throw refusal(offsets, refused, producer)
     await deadline.delay(nextDelayMs(retry, attempt))
   }
 }
@@ -76,13 +72,17 @@ type RefusedOffset = TxnOffsetCommitAnswer['partitions'][number]
 function refusal(
   { groupId, memberId, generationId }: ConsumedOffsets,
   { topic, partition, errorCode: code }: RefusedOffset,
+  { transactionalId, transactionVersion }: ProduceContext['producer'],
 ): OutboxError {
-  const message = `offsets of group ${groupId}, ${topic}-${partition}: ${describeCode(code)}`
+  const what = `offsets of group ${groupId}, ${topic}-${partition}`
+  const message = `${what}: ${describeCode(code)}`
   const details = { groupId, memberId, generationId, topic, partition, code }
   if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
   if (groupFencing.has(code)) return new TransactionRefused('KAFKA_GROUP_FENCED', message, { details })
-  if (authorizationFailed.has(code))
-    return new TransactionRefused('KAFKA_AUTHORIZATION_FAILED', message, { details })
+  const names = { topic, group: groupId, 'transactional-id': transactionalId }
+  const denial = denialOf(what, txnOffsetCommit[transactionVersion], code, names, details)
+  if (denial !== undefined)
+    return new TransactionRefused('KAFKA_AUTHORIZATION_FAILED', denial.message, denial)
   if (code === errorCode.UNKNOWN_TOPIC_OR_PARTITION)
     return new TransactionRefused('KAFKA_TOPIC_UNAVAILABLE', message, { details })
   return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })

@@ -1,12 +1,8 @@
 import { OutboxError } from '@oncebox/core'
 import { KafkaFailure } from '../kafka-failure.js'
-import {
-  authorizationFailed,
-  describeCode,
-  errorCode,
-  fencing,
-  topicNotReady,
-} from '../protocol/error-codes.js'
+import { denialOf, type Denial } from '../protocol/denial.js'
+import { describeCode, errorCode, fencing, topicNotReady } from '../protocol/error-codes.js'
+import { produce } from '../protocol/produce.js'
 import type { PartitionRecords } from '../records/partition-records.js'
 import type { RecordBatch } from '../records/record-batch.js'
 import type { Producer } from './producer.js'
@@ -14,6 +10,7 @@ import type { Producer } from './producer.js'
 /** One partition's batches on their way: those below `acked` are in the log. */
 export interface Delivery {
   readonly records: PartitionRecords
+  readonly transactionalId: string
   readonly batches: readonly RecordBatch[]
   readonly sealed: readonly Buffer[]
   acked: number
@@ -36,6 +33,8 @@ export interface Refusal {
   readonly partition: number
   readonly code: number
   readonly message: string | null
+  /** Of the transaction, where the refusal may concern that. */
+  readonly transactionalId?: string
 }
 
 /** The refusal of a partition of the transaction. */
@@ -53,7 +52,8 @@ export function startDelivery(records: PartitionRecords, producer: Producer): De
     sequence += batch.count
     return bytes
   })
-  return { records, batches, sealed, acked: 0, baseOffset: -1n, lastOffset: -1n }
+  const { transactionalId } = producer
+  return { records, transactionalId, batches, sealed, acked: 0, baseOffset: -1n, lastOffset: -1n }
 }
 
 export const placement = ({ records, baseOffset, lastOffset }: Delivery): Placement => ({
@@ -82,7 +82,10 @@ export function applyResults(results: ReadonlyMap<Delivery, ReadonlyMap<number, 
     ) {
       const { code, message } = result
       if (code !== errorCode.NONE) {
-        const refusal = refusalOf(delivery.records, code, message)
+        const refusal = {
+          ...refusalOf(delivery.records, code, message),
+          transactionalId: delivery.transactionalId,
+        }
         if (code !== errorCode.CONCURRENT_TRANSACTIONS && !topicNotReady.has(code))
           throw refusedForGood(refusal)
         // The batches behind it were refused for their sequence numbers (45), as none of them may overtake it.
@@ -114,8 +117,21 @@ const messageOf = (refusal: Refusal): string =>
 const detailsOf = ({ topic, partition, code }: Refusal) => ({ topic, partition, code })
 
 /** What a retry could have cured, when the time for retries is over. */
-export const topicRefused = (refusal: Refusal): TransactionRefused =>
-  new TransactionRefused('KAFKA_TOPIC_UNAVAILABLE', messageOf(refusal), { details: detailsOf(refusal) })
+export function topicRefused(refusal: Refusal): TransactionRefused {
+  const denial = denialFor(refusal)
+  if (denial !== undefined)
+    return new TransactionRefused('KAFKA_AUTHORIZATION_FAILED', denial.message, denial)
+  return new TransactionRefused('KAFKA_TOPIC_UNAVAILABLE', messageOf(refusal), {
+    details: detailsOf(refusal),
+  })
+}
+
+/** AddPartitionsToTxn needs what Produce does. */
+const denialFor = (refusal: Refusal): Denial | undefined => {
+  const { topic, transactionalId } = refusal
+  const names = { topic, ...(transactionalId !== undefined && { 'transactional-id': transactionalId }) }
+  return denialOf(nameOf(refusal), produce[2], refusal.code, names, detailsOf(refusal))
+}
 
 // Which codes leave the producer usable: the broker looked at the batch and refused its content before any state changed.
 const contentRefused: ReadonlySet<number> = new Set([
@@ -132,8 +148,9 @@ export function refusedForGood(refusal: Refusal): OutboxError {
   const message = messageOf(refusal)
   const details = detailsOf(refusal)
   if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
-  if (authorizationFailed.has(code))
-    return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
+  const denial = denialFor(refusal)
+  if (denial !== undefined)
+    return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', denial.message, denial)
   if (!contentRefused.has(code))
     return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
   return new TransactionRefused(

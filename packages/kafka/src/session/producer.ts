@@ -8,14 +8,9 @@ import { addOffsetsToTxn } from '../protocol/add-offsets-to-txn.js'
 import { addPartitionsToTxn, type AddPartitionsToTxnAnswer } from '../protocol/add-partitions-to-txn.js'
 import type { Api } from '../protocol/api.js'
 import { describeTransactions } from '../protocol/describe-transactions.js'
+import { denialOf, type Denial } from '../protocol/denial.js'
 import { endTxn } from '../protocol/end-txn.js'
-import {
-  authorizationFailed,
-  coordinatorNotReady,
-  describeCode,
-  errorCode,
-  fencing,
-} from '../protocol/error-codes.js'
+import { coordinatorNotReady, describeCode, errorCode, fencing } from '../protocol/error-codes.js'
 import { initProducerId } from '../protocol/init-producer-id.js'
 import type { TransactionVersion } from '../protocol/transaction-version.js'
 
@@ -130,7 +125,7 @@ export class Producer {
       deadline,
     )
     if (answer.errorCode !== errorCode.NONE)
-      throw this.#refused(`adding offsets of group ${groupId} to`, answer.errorCode)
+      throw this.#refused(`adding offsets of group ${groupId} to`, addOffsetsToTxn, answer.errorCode, groupId)
     this.#isOngoing = true
   }
 
@@ -204,7 +199,8 @@ export class Producer {
       deadline,
       { isStart: held === undefined },
     )
-    if (answer.errorCode !== errorCode.NONE) throw this.#refused('initialising', answer.errorCode)
+    if (answer.errorCode !== errorCode.NONE)
+      throw this.#refused('initialising', initProducerId, answer.errorCode)
     this.#takeOver(answer)
   }
 
@@ -259,10 +255,13 @@ export class Producer {
     return { producerId: this.#producerId, producerEpoch: this.#producerEpoch }
   }
 
-  #refused(doing: string, code: number): KafkaFailure {
+  #refused(doing: string, api: Api<never, unknown>, code: number, group?: string): KafkaFailure {
     const message = `${doing} ${this.transactionalId}: ${describeCode(code)}`
     const details = { transactionalId: this.transactionalId, code }
     if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
+    const names = { 'transactional-id': this.transactionalId, ...(group !== undefined && { group }) }
+    const denial = denialOf(`${doing} ${this.transactionalId}`, api, code, names, details)
+    if (denial !== undefined) return denied(denial)
     return new KafkaFailure(refusedErrorCode(code), 'not-committed', message, { details })
   }
 
@@ -272,9 +271,9 @@ export class Producer {
     if (committed && doubtful)
       return new KafkaFailure('KAFKA_TRANSACTION_UNKNOWN', 'unknown', message, { details })
     if (fencing.has(code)) return new KafkaFailure('KAFKA_FENCED', 'fenced', message, { details })
-    if (authorizationFailed.has(code)) {
-      return new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', message, { details })
-    }
+    const names = { 'transactional-id': this.transactionalId }
+    const denial = denialOf(this.#endName(committed), endTxn[this.#version], code, names, details)
+    if (denial !== undefined) return denied(denial)
     return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
   }
 
@@ -314,8 +313,10 @@ const mayHaveEnded: ReadonlySet<number> = new Set([
   errorCode.TRANSACTION_COORDINATOR_FENCED,
 ])
 
+const denied = (denial: Denial): KafkaFailure =>
+  new KafkaFailure('KAFKA_AUTHORIZATION_FAILED', 'not-committed', denial.message, denial)
+
 function refusedErrorCode(code: number): ErrorCode {
-  if (authorizationFailed.has(code)) return 'KAFKA_AUTHORIZATION_FAILED'
   if (code === errorCode.INVALID_TRANSACTION_TIMEOUT) return 'KAFKA_OPTIONS_INVALID'
   return 'KAFKA_TRANSACTION_NOT_COMMITTED'
 }

@@ -174,7 +174,7 @@ export class Session implements ClaimedSession {
       await markers.prove(doubtful, deadline, Math.max(0, patientUntilMs - performance.now()))
     } catch (error) {
       // The session is as it was: this transaction has not begun.
-      if (error instanceof KafkaFailure || OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE'))
+      if (error instanceof KafkaFailure || isRefusedTopic(error))
         throw toKafkaFailure(error, error.code, 'not-committed', 'looking at the partitions')
       throw this.#fail(toKafkaFailure(error, ...notCommitted, 'looking at the partitions'))
     }
@@ -296,6 +296,10 @@ export class Session implements ClaimedSession {
     if (this.#state !== 'ready') throw sessionClosed(this.#state)
   }
 }
+
+/** It is not there, or not for this principal. */
+const isRefusedTopic = (error: unknown): error is OutboxError =>
+  OutboxError.is(error, 'KAFKA_TOPIC_UNAVAILABLE') || OutboxError.is(error, 'KAFKA_AUTHORIZATION_FAILED')
 
 type GateResult = { readonly rejected: false } | { readonly rejected: true; readonly reason: unknown }
 

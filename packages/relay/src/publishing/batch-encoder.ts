@@ -58,7 +58,7 @@ export class BatchEncoder {
    * more partitions or a higher limit by now.
    *
    * @param after Sequence number of the last event before this page; a row at or below it is refused (W6).
-   * @throws OutboxError RELAY_EVENT_UNPUBLISHABLE, RELAY_TOPIC_UNAVAILABLE, RELAY_ORDER_BROKEN
+   * @throws OutboxError RELAY_EVENT_UNPUBLISHABLE, RELAY_ORDER_BROKEN, KAFKA_TOPIC_UNAVAILABLE, KAFKA_AUTHORIZATION_FAILED
    */
   async encode(rows: CopyRows, after: bigint, signal: AbortSignal): Promise<EncodedBatch> {
     try {
@@ -165,16 +165,7 @@ export class BatchEncoder {
 
   async #describe(name: string, signal: AbortSignal): Promise<TopicDescription> {
     for (const route of this.#routes.values()) if (route.topic.name === name) return route.topic
-    try {
-      return await this.#kafka.describeTopic(name, { refresh: true, signal })
-    } catch (cause) {
-      throw OutboxError.is(cause, 'KAFKA_TOPIC_UNAVAILABLE')
-        ? new OutboxError('RELAY_TOPIC_UNAVAILABLE', `topic ${name} does not exist or is not accessible`, {
-            cause,
-            details: { topic: name },
-          })
-        : cause
-    }
+    return await this.#kafka.describeTopic(name, { refresh: true, signal })
   }
 }
 

@@ -15,6 +15,7 @@ import {
 } from '../reading/window-reader.js'
 import { WindowRecorder } from '../reading/window-recorder.js'
 import { BatchEncoder, type EncodedBatch } from './batch-encoder.js'
+import { asRefusedTopic } from './refused-topic.js'
 
 export interface PublishShardRequest {
   readonly options: ResolvedRelayOptions
@@ -59,7 +60,11 @@ const txidsDear = 10_000n
  * Reads ahead only while full batches come back: it speeds up a drain, and doubles the latency of a trickle.
  */
 export async function publishShard(request: PublishShardRequest): Promise<void> {
-  await new ShardPublisher(request).run()
+  try {
+    await new ShardPublisher(request).run()
+  } catch (error) {
+    throw asRefusedTopic(error, request.open.progress.name)
+  }
 }
 
 class ShardPublisher {
