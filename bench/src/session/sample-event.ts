@@ -56,7 +56,7 @@ function hashOf(seed: string): string {
   return createHash('sha256').update(seed).digest('hex')
 }
 
-/** A UUID that nobody can compress, and Java finds too. */
+/** Looks random to a compression, and Java finds the same. */
 function randomId(seed: string): string {
   return hashOf(seed).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5')
 }
