@@ -124,6 +124,18 @@ export const errorCodes = {
     'if the topic really holds such batches, raise decompressedBytesMax of the Kafka options',
   ),
   KAFKA_TOPIC_UNAVAILABLE: row(true, 'create the topic, or bring its brokers back'),
+  KAFKA_TOPIC_RECREATED: row(
+    false,
+    'decide where to begin in the new topic: it has another id, and offsets of the old one mean nothing in it',
+  ),
+  KAFKA_OFFSET_OUT_OF_RANGE: row(
+    false,
+    'decide where to go on: retention or an unclean leader election has removed what was to be read',
+  ),
+  KAFKA_GROUP_REFUSED: row(
+    false,
+    'correct the option that the message names, or use another group: this one takes no member like this',
+  ),
   KAFKA_TLS_FAILED: row(
     false,
     'the message says what was refused: give ssl.ca the authority of the broker, reach the broker by a name in its certificate, renew an expired certificate, or give ssl.cert and ssl.key a client certificate that the broker trusts',

@@ -67,9 +67,13 @@ export class BrokerConnection {
     return this.#raw.isConnected() && this.#raw.socket?.writable === true
   }
 
-  /** Sends and waits for the answer. */
-  async call<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer> {
-    const { answer } = await this.send(api, request)
+  /** Sends and waits for the answer; longer than `requestTimeoutMs` when `waitMs`, for an answer that is held back, is longer. */
+  async call<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    options: { readonly waitMs?: number } = {},
+  ): Promise<Answer> {
+    const { answer } = await this.send(api, request, options)
     return await answer
   }
 
@@ -80,9 +84,13 @@ export class BrokerConnection {
    * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_AUTHENTICATION_FAILED when it had to log in again; the answer rejects
    *   with KAFKA_UNAVAILABLE, KAFKA_TLS_FAILED or KAFKA_PROTOCOL
    */
-  async send<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<SentRequest<Answer>> {
+  async send<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    { waitMs }: { readonly waitMs?: number } = {},
+  ): Promise<SentRequest<Answer>> {
     if (this.#options.sasl !== undefined && !this.#raw.isAuthenticated()) await this.#authenticate()
-    return await this.#write(api, request)
+    return await this.#write(api, request, waitMs)
   }
 
   /** Ends the socket at once. Unanswered requests reject. Safe to call twice. */
@@ -130,7 +138,11 @@ export class BrokerConnection {
     }
   }
 
-  async #write<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<SentRequest<Answer>> {
+  async #write<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    waitMs?: number,
+  ): Promise<SentRequest<Answer>> {
     if (!this.usable) throw this.#failure(new Error('not connected'))
     const correlationId = this.#raw.nextCorrelationId()
     const chunks = this.#frame(api, request, correlationId)
@@ -152,7 +164,7 @@ export class BrokerConnection {
           },
         },
         expectResponse: true,
-        requestTimeout: null,
+        requestTimeout: waitMs ?? null,
         sendRequest: () => {
           this.#writeChunks(chunks)
           resolve()

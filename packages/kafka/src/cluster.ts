@@ -180,15 +180,22 @@ export class Cluster implements KafkaClient {
     if (known !== undefined && !refresh) return known
     const patientUntil = performance.now() + patienceMs
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#askMetadata([topic], deadline)
-      const found = readLayout(answer, topic)
-      if (typeof found !== 'number') {
-        this.#layouts.set(topic, found)
-        return found
-      }
+      const found = (await this.layouts([topic], deadline)).get(topic) ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
+      if (typeof found !== 'number') return found
       if (!topicNotReady.has(found) || performance.now() >= patientUntil) throw topicUnavailable(topic, found)
       await deadline.delay(nextDelayMs(retry, attempt))
     }
+  }
+
+  /** Leaders and ids of several topics, asked now, in one request; of a topic that has none, the code that says why. */
+  async layouts(
+    topics: readonly string[],
+    deadline: Deadline,
+  ): Promise<ReadonlyMap<string, TopicLayout | number>> {
+    const answer = await this.#askMetadata(topics, deadline)
+    const found = new Map(topics.map((topic) => [topic, readLayout(answer, topic)]))
+    for (const [topic, layout] of found) if (typeof layout !== 'number') this.#layouts.set(topic, layout)
+    return found
   }
 
   /** The address of a broker that metadata or a coordinator look-up named. */

@@ -7,11 +7,19 @@ export type { KafkaOptions } from './options.js'
 export type { PartitionAddress } from './partition-offsets.js'
 export { murmur2, partitionForKey } from './partitioner.js'
 export { ensureProgressTopic, type ProgressTopicOptions } from './progress-topic.js'
-export { readLastValue, type ReadLastValueOptions } from './read-last-value.js'
-export { readPartition, type ReadPartitionOptions } from './read-partition.js'
+export {
+  startFetching,
+  type FetchLoop,
+  type FetchLoopOptions,
+  type PartitionProgress,
+} from './reading/fetch-loop.js'
+export type { FetchedBatch, LogOffsets } from './reading/fetched-batch.js'
+export type { PartitionStart } from './reading/partition-cursor.js'
+export { readLastValue, type ReadLastValueOptions } from './reading/read-last-value.js'
+export { readPartition, type ReadPartitionOptions } from './reading/read-partition.js'
+export type { ConsumedRecord } from './records/batch-record.js'
 export { encodeHeader } from './records/header.js'
 export { PartitionRecords, type PartitionRecordsOptions } from './records/partition-records.js'
-export type { ConsumedRecord } from './records/read-batches.js'
 export { openSession, type Claim, type OpenSessionOptions } from './session/open-session.js'
 export type {
   ClaimedSession,

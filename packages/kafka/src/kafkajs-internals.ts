@@ -25,6 +25,7 @@ interface Connection {
         reject: (error: Error) => void
       }
       expectResponse: boolean
+      /** Taken when it is longer than the connection's. */
       requestTimeout: number | null
       /** Called when no throttling holds the request back: writes the bytes. */
       sendRequest: () => void

@@ -5,7 +5,7 @@ import type { Deadline } from './deadline.js'
 import type { Api } from './protocol/api.js'
 import { describeProducers, type ActiveProducer } from './protocol/describe-producers.js'
 import { errorCode, topicNotReady } from './protocol/error-codes.js'
-import { listOffsets } from './protocol/list-offsets.js'
+import { listOffsets, type ListOffsetsRequest } from './protocol/list-offsets.js'
 
 export interface PartitionAddress {
   readonly topic: string
@@ -21,8 +21,7 @@ export async function logStartOffset(
   at: PartitionAddress,
   deadline: Deadline,
 ): Promise<bigint> {
-  const request = { ...at, isolation: 'read-uncommitted', position: 'earliest' } as const
-  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at, listOffsets).offset
+  return await listedOffset(cluster, at, { isolation: 'read-uncommitted', position: 'earliest' }, deadline)
 }
 
 /** Everything below it is decided: committed or aborted. Read_committed readers see no further. */
@@ -31,8 +30,28 @@ export async function lastStableOffset(
   at: PartitionAddress,
   deadline: Deadline,
 ): Promise<bigint> {
-  const request = { ...at, isolation: 'read-committed', position: 'latest' } as const
-  return required(await askPatiently(cluster, listOffsets, request, at, deadline), at, listOffsets).offset
+  return await listedOffset(cluster, at, { isolation: 'read-committed', position: 'latest' }, deadline)
+}
+
+const unanswered = { errorCode: errorCode.UNKNOWN_SERVER_ERROR, offset: -1n }
+
+/** ListOffsets of one partition. */
+const listOffset: Api<ListOffsetsRequest, { readonly errorCode: number; readonly offset: bigint }> = {
+  ...listOffsets,
+  decode: (reader) => {
+    const { throttleMs, partitions } = listOffsets.decode(reader)
+    return { throttleMs, ...(partitions[0] ?? unanswered) }
+  },
+}
+
+async function listedOffset(
+  cluster: Cluster,
+  at: PartitionAddress,
+  what: Pick<ListOffsetsRequest, 'isolation' | 'position'>,
+  deadline: Deadline,
+): Promise<bigint> {
+  const request = { topic: at.topic, partitions: [at.partition], ...what }
+  return required(await askPatiently(cluster, listOffset, request, at, deadline), at, listOffsets).offset
 }
 
 /** The producers with an open transaction on the partition. */

@@ -1,17 +1,34 @@
 import type { Api } from './api.js'
 
 export interface FetchRequest {
-  readonly topicId: string
-  readonly partition: number
-  readonly fetchOffset: bigint
+  /** How long the broker may wait for the first byte. */
   readonly maxWaitMs: number
-  /** The broker returns at least one batch, however large. */
+  /** Of the whole answer. The broker returns at least one batch, however large, of the first partition that has one. */
   readonly maxBytes: number
+  readonly topics: readonly {
+    readonly topicId: string
+    readonly partitions: readonly {
+      readonly index: number
+      readonly fetchOffset: bigint
+      readonly maxBytes: number
+    }[]
+  }[]
 }
 
 export interface FetchAnswer {
   readonly throttleMs: number
   readonly errorCode: number
+  readonly topics: readonly {
+    readonly topicId: string
+    readonly partitions: readonly PartitionFetch[]
+  }[]
+}
+
+/** What one Fetch brought of one partition. */
+export interface PartitionFetch {
+  readonly index: number
+  readonly errorCode: number
+  readonly highWatermark: bigint
   readonly lastStableOffset: bigint
   readonly logStartOffset: bigint
   /** Transactions that were aborted and overlap the answer; in the order of their aborts, not of their offsets. */
@@ -26,11 +43,10 @@ export interface AbortedTransaction {
 }
 
 const readCommitted = 1
-const empty = Buffer.alloc(0)
 
 /**
- * Fetch 13 of one partition, read_committed, without a fetch session. By topic id: a topic that was deleted and
- * created again under the same name answers UNKNOWN_TOPIC_ID instead of other people's records.
+ * Fetch 13, read_committed, without a fetch session. By topic id: a topic that was deleted and created again under the
+ * same name answers UNKNOWN_TOPIC_ID instead of other people's records.
  */
 export const fetch: Api<FetchRequest, FetchAnswer> = {
   name: 'Fetch',
@@ -40,34 +56,27 @@ export const fetch: Api<FetchRequest, FetchAnswer> = {
   encode: (writer, request) => {
     writer.int32(-1).int32(request.maxWaitMs).int32(1).int32(request.maxBytes).int8(readCommitted)
     writer.int32(0).int32(-1) // no fetch session
-    writer.compactArray([request.topicId], (topicId) => {
-      writer.uuid(topicId)
-      writer.compactArray([request.partition], (partition) => {
-        writer.int32(partition).int32(-1).int64(request.fetchOffset).int32(-1).int64(-1n)
-        writer.int32(request.maxBytes).noTags()
+    writer.compactArray(request.topics, (topic) => {
+      writer.uuid(topic.topicId)
+      writer.compactArray(topic.partitions, ({ index, fetchOffset, maxBytes }) => {
+        writer.int32(index).int32(-1).int64(fetchOffset).int32(-1).int64(-1n)
+        writer.int32(maxBytes).noTags()
       })
       writer.noTags()
     })
     writer.compactArray([], () => undefined) // nothing to forget
-    writer.compactString('').noTags() // no rack
+    writer.compactString('').noTags() // no rack: always from the leader
   },
   decode: (reader) => {
     const throttleMs = reader.int32()
     const errorCode = reader.int16()
     reader.int32() // session id
-    let answer: Omit<FetchAnswer, 'throttleMs'> = {
-      errorCode,
-      lastStableOffset: -1n,
-      logStartOffset: -1n,
-      aborted: [],
-      records: empty,
-    }
-    reader.compactArray(() => {
-      reader.uuid()
-      reader.compactArray(() => {
-        reader.int32() // partition
+    const topics = reader.compactArray(() => {
+      const topicId = reader.uuid()
+      const partitions = reader.compactArray((): PartitionFetch => {
+        const index = reader.int32()
         const partitionErrorCode = reader.int16()
-        reader.int64() // high watermark
+        const highWatermark = reader.int64()
         const lastStableOffset = reader.int64()
         const logStartOffset = reader.int64()
         const aborted = reader.compactArray(() => {
@@ -75,11 +84,13 @@ export const fetch: Api<FetchRequest, FetchAnswer> = {
           reader.tags()
           return transaction
         })
-        reader.int32() // preferred read replica
+        reader.int32() // preferred read replica: none is named without a rack
         const records = reader.compactBytes()
         reader.tags()
-        answer = {
-          errorCode: errorCode || partitionErrorCode,
+        return {
+          index,
+          errorCode: partitionErrorCode,
+          highWatermark,
           lastStableOffset,
           logStartOffset,
           aborted,
@@ -87,8 +98,9 @@ export const fetch: Api<FetchRequest, FetchAnswer> = {
         }
       })
       reader.tags()
+      return { topicId, partitions }
     })
     reader.tags()
-    return { throttleMs, ...answer }
+    return { throttleMs, errorCode, topics }
   },
 }

@@ -2,7 +2,7 @@ import type { Api } from './api.js'
 
 export interface ListOffsetsRequest {
   readonly topic: string
-  readonly partition: number
+  readonly partitions: readonly number[]
   /** `read-committed` turns `latest` into the last stable offset. */
   readonly isolation: 'read-committed' | 'read-uncommitted'
   readonly position: 'earliest' | 'latest'
@@ -10,13 +10,14 @@ export interface ListOffsetsRequest {
 
 export interface ListOffsetsAnswer {
   readonly throttleMs: number
-  readonly errorCode: number
-  readonly offset: bigint
+  readonly partitions: readonly {
+    readonly index: number
+    readonly errorCode: number
+    readonly offset: bigint
+  }[]
 }
 
-const unknownServerError = -1
-
-/** ListOffsets 7 for one partition: its first offset, its last stable offset or its high watermark. */
+/** ListOffsets 7 for partitions of one topic: their first offsets, last stable offsets or high watermarks. */
 export const listOffsets: Api<ListOffsetsRequest, ListOffsetsAnswer> = {
   name: 'ListOffsets',
   key: 2,
@@ -26,7 +27,7 @@ export const listOffsets: Api<ListOffsetsRequest, ListOffsetsAnswer> = {
     writer.int32(-1).int8(request.isolation === 'read-committed' ? 1 : 0) // not a replica
     writer.compactArray([request.topic], (topic) => {
       writer.compactString(topic)
-      writer.compactArray([request.partition], (partition) => {
+      writer.compactArray(request.partitions, (partition) => {
         writer.int32(partition).int32(-1) // any leader epoch
         writer.int64(request.position === 'earliest' ? -2n : -1n).noTags()
       })
@@ -36,21 +37,21 @@ export const listOffsets: Api<ListOffsetsRequest, ListOffsetsAnswer> = {
   },
   decode: (reader) => {
     const throttleMs = reader.int32()
-    let errorCode = unknownServerError
-    let offset = -1n
-    reader.compactArray(() => {
+    const topics = reader.compactArray(() => {
       reader.compactString() // topic
-      reader.compactArray(() => {
-        reader.int32() // partition
-        errorCode = reader.int16()
+      const partitions = reader.compactArray(() => {
+        const index = reader.int32()
+        const errorCode = reader.int16()
         reader.int64() // timestamp
-        offset = reader.int64()
+        const offset = reader.int64()
         reader.int32() // leader epoch
         reader.tags()
+        return { index, errorCode, offset }
       })
       reader.tags()
+      return partitions
     })
     reader.tags()
-    return { throttleMs, errorCode, offset }
+    return { throttleMs, partitions: topics.flat() }
   },
 }

@@ -10,10 +10,16 @@ import { endTxn } from './end-txn.js'
 import { describeCode } from './error-codes.js'
 import { fetch } from './fetch.js'
 import { findCoordinator } from './find-coordinator.js'
+import { heartbeat } from './heartbeat.js'
 import { initProducerId } from './init-producer-id.js'
+import { joinGroup } from './join-group.js'
+import { leaveGroup } from './leave-group.js'
 import { listOffsets } from './list-offsets.js'
 import { metadata } from './metadata.js'
+import { offsetCommit } from './offset-commit.js'
+import { offsetFetch } from './offset-fetch.js'
 import { produce } from './produce.js'
+import { syncGroup } from './sync-group.js'
 import { transactionVersionOf, type TransactionVersion } from './transaction-version.js'
 import { txnOffsetCommit } from './txn-offset-commit.js'
 
@@ -24,9 +30,15 @@ const always = [
   describeTransactions,
   fetch,
   findCoordinator,
+  heartbeat,
   initProducerId,
+  joinGroup,
+  leaveGroup,
   listOffsets,
   metadata,
+  offsetCommit,
+  offsetFetch,
+  syncGroup,
 ] as const
 
 const inTransactions = {

@@ -1,8 +1,10 @@
+import { crc32c } from '@node-rs/crc32'
 import { describe, expect, test } from 'vitest'
 import type { Compression, CompressionType } from '../codecs/codec.js'
 import { batchLayout } from './batch-layout.js'
 import { committedRecords } from './committed-records.js'
 import { PartitionRecords } from './partition-records.js'
+import { offsetBehind } from './read-batches.js'
 
 /** A batch as the broker hands it out: with its offset, of one record whose value is `text`. */
 function batch(offset: number, producerId: bigint, text: string, key = ''): Buffer {
@@ -38,14 +40,22 @@ const markerKey = { abort: '\0\0\0\0', commit: '\0\0\0\x01' }
 function marker(offset: number, producerId: bigint, kind: 'abort' | 'commit'): Buffer {
   const bytes = batch(offset, producerId, '', markerKey[kind])
   bytes.writeInt16BE(0x30, batchLayout.attributes)
+  return resealed(bytes)
+}
+
+/** With the checksum that its bytes have now. */
+function resealed(bytes: Buffer): Buffer {
+  bytes.writeUInt32BE(crc32c(bytes.subarray(batchLayout.attributes)), batchLayout.crc)
   return bytes
 }
+
+const within = (decompressedBytesMax: number, from = 0n) => ({ from, decompressedBytesMax })
 
 const visible = (batches: readonly Buffer[], aborted: readonly [producerId: bigint, firstOffset: bigint][]) =>
   committedRecords(
     Buffer.concat(batches),
     aborted.map(([producerId, firstOffset]) => ({ producerId, firstOffset })),
-    plenty,
+    within(plenty),
   ).records.map(({ value }) => value?.toString())
 
 describe('a read_committed reader', () => {
@@ -116,10 +126,26 @@ describe('a read_committed reader', () => {
     const range = committedRecords(
       Buffer.concat([whole, batch(6, 1n, 'cut off').subarray(0, 70)]),
       [],
-      plenty,
+      within(plenty),
     )
     expect([range.records.length, range.nextOffset]).toEqual([1, 6n])
-    expect(committedRecords(Buffer.alloc(0), [], plenty).nextOffset).toBeUndefined()
+    expect(committedRecords(Buffer.alloc(0), [], within(plenty)).nextOffset).toBeUndefined()
+  })
+
+  test('sees nothing of what lies before the offset that was asked for', () => {
+    const read = (from: bigint) => committedRecords(batch(5, 1n, 'five'), [], within(plenty, from))
+    expect(read(6n)).toEqual({ records: [], nextOffset: undefined })
+    expect(read(5n)).toMatchObject({ records: [{ offset: 5n }], nextOffset: 6n })
+  })
+
+  test('goes on behind an offset that no double holds', () => {
+    const bytes = batch(0, 1n, 'far')
+    bytes.writeBigInt64BE(2n ** 53n + 1n, batchLayout.baseOffset)
+    expect(committedRecords(bytes, [], within(plenty))).toMatchObject({
+      records: [{ offset: 9_007_199_254_740_993n }],
+      nextOffset: 9_007_199_254_740_994n,
+    })
+    expect(offsetBehind(bytes)).toBe(9_007_199_254_740_994n)
   })
 
   test('takes of an answer what may be decompressed at once, and leaves the rest to the next', async () => {
@@ -128,7 +154,7 @@ describe('a read_committed reader', () => {
       (['gzip', 'snappy', 'lz4', 'zstd'] as const).map((type, offset) => compressedBatch(offset, type, text)),
     )
     const read = (from: number, bytesMax: number): [number, bigint | undefined] => {
-      const { records, nextOffset } = committedRecords(Buffer.concat(log.slice(from)), [], bytesMax)
+      const { records, nextOffset } = committedRecords(Buffer.concat(log.slice(from)), [], within(bytesMax))
       return [records.length, nextOffset]
     }
     expect(read(0, plenty)).toEqual([4, 4n])
@@ -139,8 +165,11 @@ describe('a read_committed reader', () => {
   test('refuses a batch that is too large by itself, once those before it are read', async () => {
     const bomb = await compressedBatch(7, 'gzip', 'x'.repeat(5_000_000))
     const log = Buffer.concat([batch(6, 1n, 'before'), bomb])
-    expect(committedRecords(log, [], 1_048_576)).toMatchObject({ nextOffset: 7n, records: { length: 1 } })
-    expect(() => committedRecords(bomb, [], 1_048_576)).toThrow(
+    expect(committedRecords(log, [], within(1_048_576))).toMatchObject({
+      nextOffset: 7n,
+      records: { length: 1 },
+    })
+    expect(() => committedRecords(bomb, [], within(1_048_576))).toThrow(
       expect.objectContaining({ code: 'KAFKA_BATCH_TOO_LARGE', details: { offset: '7' } }),
     )
   })
@@ -148,17 +177,19 @@ describe('a read_committed reader', () => {
   test('skips what is aborted without decompressing it', async () => {
     const bomb = await compressedBatch(7, 'gzip', 'x'.repeat(5_000_000))
     const aborted = [{ producerId: 1n, firstOffset: 7n }]
-    expect(committedRecords(bomb, aborted, 1_048_576)).toEqual({ records: [], nextOffset: 8n })
+    expect(committedRecords(bomb, aborted, within(1_048_576))).toEqual({ records: [], nextOffset: 8n })
   })
 
-  test('says where it found what does not decompress, and what no codec is known for', async () => {
+  test('says where it found what does not decompress, what no codec is known for, and what its checksum was not made of', async () => {
     const bytes = await compressedBatch(7, 'lz4', 'x'.repeat(1_000))
     const damaged = Buffer.from(bytes)
     damaged.fill(0xff, batchLayout.records + 8)
     const foreign = Buffer.from(bytes)
     foreign.writeInt16BE(0x15, batchLayout.attributes)
-    for (const log of [damaged, foreign])
-      expect(() => committedRecords(log, [], plenty)).toThrow(
+    const torn = handedOut(7, 1n, recordsOf('damaged', ''))
+    torn.writeUInt8(torn.readUInt8(torn.length - 2) ^ 1, torn.length - 2)
+    for (const log of [resealed(damaged), resealed(foreign), torn])
+      expect(() => committedRecords(log, [], within(plenty))).toThrow(
         expect.objectContaining({ code: 'KAFKA_PROTOCOL', details: { offset: '7' } }),
       )
   })
@@ -166,8 +197,10 @@ describe('a read_committed reader', () => {
   test('takes the time of the broker for all records when the batch has that', () => {
     const bytes = batch(0, 1n, 'one')
     bytes.writeBigInt64BE(1_700_000_000_000n, batchLayout.maxTimestamp)
-    expect(committedRecords(bytes, [], plenty).records[0]?.timestampMs).toBe(0)
+    expect(committedRecords(resealed(bytes), [], within(plenty)).records[0]?.timestampMs).toBe(0)
     bytes.writeInt16BE(0x18, batchLayout.attributes)
-    expect(committedRecords(bytes, [], plenty).records[0]?.timestampMs).toBe(1_700_000_000_000)
+    expect(committedRecords(resealed(bytes), [], within(plenty)).records[0]?.timestampMs).toBe(
+      1_700_000_000_000,
+    )
   })
 })

@@ -1,7 +1,8 @@
 import { OutboxError } from '@oncebox/core'
 import type { AbortedTransaction } from '../protocol/fetch.js'
+import type { ConsumedRecord } from './batch-record.js'
 import { Decompression } from './decompression.js'
-import { readBatches, type ConsumedBatch, type ConsumedRecord } from './read-batches.js'
+import { readBatches, type ConsumedBatch } from './read-batches.js'
 
 /** What a read_committed reader may see of one Fetch answer, and where to go on. */
 export interface CommittedRange {
@@ -10,19 +11,25 @@ export interface CommittedRange {
   readonly nextOffset: bigint | undefined
 }
 
+interface Bounds {
+  /** What lies before it is left out: the first batch may begin earlier. */
+  readonly from: bigint
+  readonly decompressedBytesMax: number
+}
+
 /**
  * Drops the records of aborted transactions and the control records. The broker lists the aborted transactions in the
  * order of their aborts, so they are sorted by first offset; several may become due at one batch; and only the control
  * bit makes a record a marker. (kafkajs 2.2.4 gets all three wrong and leaks aborted records.)
  *
- * Stops early rather than decompress more than `decompressedBytesMax` in all: the rest is left to the next fetch.
+ * Stops early rather than decompress more than `decompressedBytesMax` in all: the rest is for another call.
  *
  * @throws OutboxError KAFKA_BATCH_TOO_LARGE when the first batch alone is larger, KAFKA_CODEC_MISSING, KAFKA_PROTOCOL
  */
 export function committedRecords(
   bytes: Buffer,
   abortedTransactions: readonly AbortedTransaction[],
-  decompressedBytesMax: number,
+  { from, decompressedBytesMax }: Bounds,
 ): CommittedRange {
   const decompression = new Decompression(decompressedBytesMax)
   const due = abortedTransactions.toSorted((a, b) =>
@@ -33,21 +40,25 @@ export function committedRecords(
   let nextOffset: bigint | undefined
   let next = 0
   for (const batch of readBatches(bytes)) {
+    const { lastOffset } = batch
     for (
       let transaction = due[next];
-      transaction !== undefined && transaction.firstOffset <= batch.lastOffset;
+      transaction !== undefined && transaction.firstOffset <= lastOffset;
       transaction = due[++next]
     ) {
       aborting.add(transaction.producerId)
     }
     if (batch.control) {
-      if (batch.aborts) aborting.delete(batch.producerId)
-    } else if (!(batch.transactional && aborting.has(batch.producerId))) {
+      if (aborting.size > 0 && batch.aborts) aborting.delete(batch.producerId)
+    } else if (
+      lastOffset >= from &&
+      !(aborting.size > 0 && batch.transactional && aborting.has(batch.producerId))
+    ) {
       const found = recordsWithin(batch, decompression, nextOffset === undefined)
       if (found === undefined) break
-      for (const record of found) records.push(record)
+      for (const record of found) if (record.offset >= from) records.push(record)
     }
-    nextOffset = batch.lastOffset + 1n
+    if (lastOffset >= from) nextOffset = lastOffset + 1n
   }
   return { records, nextOffset }
 }

@@ -95,7 +95,13 @@ describe('records of a partition', () => {
           value: value && Buffer.from(value),
           headers: headers.map(([name, text]) => [name, Buffer.from(text)]),
         }))
-        expect(readAll(batches).map(({ offset: _offset, ...rest }) => rest)).toEqual(expected)
+        const read = readAll(batches).map(({ timestampMs, key, value, headers }) => ({
+          timestampMs,
+          key,
+          value,
+          headers,
+        }))
+        expect(read).toEqual(expected)
       }),
       { numRuns: 100 },
     )

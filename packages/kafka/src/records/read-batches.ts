@@ -1,111 +1,119 @@
+import { crc32c } from '@node-rs/crc32'
 import { OutboxError } from '@oncebox/core'
-import { Reader } from '../wire/reader.js'
 import { batchAttributes, batchLayout, batchMagic, batchOverheadBytes } from './batch-layout.js'
+import { readRecords, type ConsumedRecord } from './batch-record.js'
 import type { Decompression } from './decompression.js'
-
-/** A record as it was read. Key, value and headers are views of the answer. */
-export interface ConsumedRecord {
-  readonly offset: bigint
-  readonly timestampMs: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers: readonly (readonly [name: string, value: Buffer])[]
-}
-
-/** A batch as it was read; its records are decoded only when asked for. */
-export interface ConsumedBatch {
-  readonly lastOffset: bigint
-  readonly producerId: bigint
-  readonly transactional: boolean
-  /** A control batch holds one marker, which ends a transaction of its producer; `aborts` says how. */
-  readonly control: boolean
-  readonly aborts: boolean
-  /** @throws OutboxError KAFKA_BATCH_TOO_LARGE, KAFKA_CODEC_MISSING, KAFKA_PROTOCOL */
-  records(decompression: Decompression): ConsumedRecord[]
-}
 
 /** The whole batches in `bytes`; a batch cut off at the end is left to the next fetch. */
 export function* readBatches(bytes: Buffer): Generator<ConsumedBatch> {
-  for (let at = 0; at + batchLayout.records <= bytes.length;) {
-    const end = at + batchOverheadBytes + bytes.readInt32BE(at + batchLayout.length)
-    if (end > bytes.length) return
-    yield readBatch(bytes.subarray(at, end))
-    at = end
-  }
+  for (let at = 0, end; (end = endOfBatch(bytes, at)) !== undefined; at = end)
+    yield new ConsumedBatch(bytes, at, end)
 }
 
-function readBatch(bytes: Buffer): ConsumedBatch {
-  const baseOffset = bytes.readBigInt64BE(batchLayout.baseOffset)
-  const magic = bytes.readInt8(batchLayout.magic)
-  if (magic !== batchMagic)
-    throw new OutboxError('KAFKA_PROTOCOL', `a record batch of magic ${magic} at offset ${baseOffset}`)
-  const attributes = bytes.readInt16BE(batchLayout.attributes)
-  const control = (attributes & batchAttributes.control) !== 0
-  return {
-    lastOffset: baseOffset + BigInt(bytes.readInt32BE(batchLayout.lastOffsetDelta)),
-    producerId: bytes.readBigInt64BE(batchLayout.producerId),
-    transactional: (attributes & batchAttributes.transactional) !== 0,
-    control,
-    aborts: control && isAbortMarker(bytes),
-    records: (decompression) =>
-      readRecords(bytes, baseOffset, attributes, recordsOf(bytes, baseOffset, attributes, decompression)),
-  }
+/** The offset behind the last whole batch, without a look at anything else; undefined when there is none. */
+export function offsetBehind(bytes: Buffer): bigint | undefined {
+  let last: number | undefined
+  for (let at = 0, end; (end = endOfBatch(bytes, at)) !== undefined; at = end) last = at
+  return last === undefined ? undefined : lastOffsetOf(bytes, last) + 1n
 }
+
+function endOfBatch(bytes: Buffer, at: number): number | undefined {
+  if (at + batchLayout.records > bytes.length) return undefined
+  const end = at + batchOverheadBytes + bytes.readInt32BE(at + batchLayout.length)
+  if (end < at + batchLayout.records)
+    throw new OutboxError('KAFKA_PROTOCOL', `a record batch of ${end - at} bytes is shorter than its header`)
+  return end > bytes.length ? undefined : end
+}
+
+const lastOffsetOf = (bytes: Buffer, at: number): bigint =>
+  bytes.readBigInt64BE(at + batchLayout.baseOffset) +
+  BigInt(bytes.readInt32BE(at + batchLayout.lastOffsetDelta))
 
 const abortMarker = 0
 
-/** A marker's key is two 16-bit numbers, version and type. Only the control bit makes a batch a marker: any record may have such a key. */
-function isAbortMarker(bytes: Buffer): boolean {
-  if (bytes.readInt32BE(batchLayout.recordCount) === 0) return false // emptied by compaction
-  const [marker] = readRecords(bytes, 0n, 0, bytes.subarray(batchLayout.records)) // brokers do not compress markers
-  return marker?.key?.readInt16BE(2) === abortMarker
-}
+/** A batch as it was read: a place in the answer. Its records are checked and decoded only when asked for. */
+export class ConsumedBatch {
+  readonly #bytes: Buffer
+  readonly #at: number
+  readonly #end: number
+  readonly #attributes: number
 
-function recordsOf(
-  bytes: Buffer,
-  baseOffset: bigint,
-  attributes: number,
-  decompression: Decompression,
-): Buffer {
-  const codecId = attributes & batchAttributes.compression
-  const body = bytes.subarray(batchLayout.records)
-  // An empty batch is what compaction left of one: its attributes still name the codec.
-  return codecId === 0 || body.length === 0 ? body : decompression.records(body, codecId, baseOffset)
-}
+  constructor(bytes: Buffer, at: number, end: number) {
+    this.#bytes = bytes
+    this.#at = at
+    this.#end = end
+    const magic = bytes.readInt8(at + batchLayout.magic)
+    if (magic !== batchMagic)
+      throw new OutboxError(
+        'KAFKA_PROTOCOL',
+        `a record batch of magic ${magic} at offset ${this.#baseOffset}`,
+      )
+    this.#attributes = bytes.readInt16BE(at + batchLayout.attributes)
+  }
 
-function readRecords(bytes: Buffer, baseOffset: bigint, attributes: number, body: Buffer): ConsumedRecord[] {
-  const baseTimestampMs = Number(bytes.readBigInt64BE(batchLayout.baseTimestamp))
-  const appendedMs =
-    (attributes & batchAttributes.appendTime) === 0
-      ? undefined
-      : Number(bytes.readBigInt64BE(batchLayout.maxTimestamp))
-  const reader = new Reader(body)
-  return Array.from({ length: bytes.readInt32BE(batchLayout.recordCount) }, () =>
-    readRecord(reader, baseOffset, baseTimestampMs, appendedMs),
-  )
-}
+  get lastOffset(): bigint {
+    return lastOffsetOf(this.#bytes, this.#at)
+  }
 
-function readRecord(
-  reader: Reader,
-  baseOffset: bigint,
-  baseTimestampMs: number,
-  appendedMs: number | undefined,
-): ConsumedRecord {
-  reader.varint() // length
-  reader.int8() // attributes
-  const createdMs = baseTimestampMs + Number(reader.varlong())
-  const timestampMs = appendedMs ?? createdMs
-  const offset = baseOffset + BigInt(reader.varint())
-  const key = nullableBytes(reader)
-  const value = nullableBytes(reader)
-  const headers = Array.from({ length: reader.varint() }, (): [string, Buffer] => {
-    const name = reader.bytes(reader.varint()).toString('utf8')
-    return [name, nullableBytes(reader) ?? Buffer.alloc(0)]
-  })
-  return { offset, timestampMs, key, value, headers }
-}
+  get producerId(): bigint {
+    return this.#bytes.readBigInt64BE(this.#at + batchLayout.producerId)
+  }
 
-function nullableBytes(reader: Reader): Buffer | null {
-  const length = reader.varint()
-  return length < 0 ? null : reader.bytes(length)
+  get transactional(): boolean {
+    return (this.#attributes & batchAttributes.transactional) !== 0
+  }
+
+  /** A control batch holds one marker, which ends a transaction of its producer. Only this bit makes it one: any record may have a marker's key. */
+  get control(): boolean {
+    return (this.#attributes & batchAttributes.control) !== 0
+  }
+
+  /** Whether its marker ends the transaction by an abort. */
+  get aborts(): boolean {
+    if (!this.control) return false
+    const [marker] = this.#read(this.#body) // none when compaction has emptied the batch; brokers do not compress markers
+    // A marker's key is two 16-bit numbers, version and type.
+    return marker?.key?.readInt16BE(2) === abortMarker
+  }
+
+  /** @throws OutboxError KAFKA_BATCH_TOO_LARGE, KAFKA_CODEC_MISSING; KAFKA_PROTOCOL, also when the checksum is wrong */
+  records(decompression: Decompression): ConsumedRecord[] {
+    const codecId = this.#attributes & batchAttributes.compression
+    const body = this.#body
+    // An empty batch is what compaction left of one: its attributes still name the codec.
+    return this.#read(
+      codecId === 0 || body.length === 0 ? body : decompression.records(body, codecId, this.#baseOffset),
+    )
+  }
+
+  #read(body: Buffer): ConsumedRecord[] {
+    this.#check()
+    const timestamp = (field: number): number => Number(this.#bytes.readBigInt64BE(this.#at + field))
+    return readRecords(body, this.#bytes.readInt32BE(this.#at + batchLayout.recordCount), {
+      baseOffset: this.#baseOffset,
+      baseTimestampMs: timestamp(batchLayout.baseTimestamp),
+      appendTimestampMs:
+        (this.#attributes & batchAttributes.appendTime) === 0
+          ? undefined
+          : timestamp(batchLayout.maxTimestamp),
+    })
+  }
+
+  get #baseOffset(): bigint {
+    return this.#bytes.readBigInt64BE(this.#at + batchLayout.baseOffset)
+  }
+
+  get #body(): Buffer {
+    return this.#bytes.subarray(this.#at + batchLayout.records, this.#end)
+  }
+
+  #check(): void {
+    const sum = crc32c(this.#bytes.subarray(this.#at + batchLayout.attributes, this.#end))
+    if (sum === this.#bytes.readUInt32BE(this.#at + batchLayout.crc)) return
+    throw new OutboxError(
+      'KAFKA_PROTOCOL',
+      `the batch at offset ${this.#baseOffset} has another checksum than it says: it was damaged on its way or on the broker`,
+      { details: { offset: String(this.#baseOffset) } },
+    )
+  }
 }

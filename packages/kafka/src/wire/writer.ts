@@ -74,6 +74,14 @@ export class Writer {
     return this
   }
 
+  /** Compact bytes, copied: length + 1, then the bytes. */
+  compactBytes(bytes: Uint8Array): this {
+    this.unsignedVarint(bytes.length + 1)
+    const at = this.#reserve(bytes.length)
+    this.#buffer.set(bytes, at)
+    return this
+  }
+
   /** The bytes of a record batch with their compact length, by reference: they must not change until the answer is here. */
   compactRecords(bytes: Uint8Array): this {
     this.unsignedVarint(bytes.length + 1)

@@ -1,7 +1,7 @@
-import type { KafkaClient } from './client.js'
-import { clusterOf } from './cluster.js'
-import { Deadline } from './deadline.js'
-import { logStartOffset, type PartitionAddress } from './partition-offsets.js'
+import type { KafkaClient } from '../client.js'
+import { clusterOf } from '../cluster.js'
+import { Deadline } from '../deadline.js'
+import { logStartOffset, type PartitionAddress } from '../partition-offsets.js'
 import { readCommitted } from './read-committed.js'
 
 export interface ReadLastValueOptions extends PartitionAddress {

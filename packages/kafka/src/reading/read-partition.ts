@@ -1,9 +1,9 @@
-import type { KafkaClient } from './client.js'
-import { clusterOf } from './cluster.js'
-import { Deadline } from './deadline.js'
-import { lastStableOffset, logStartOffset, type PartitionAddress } from './partition-offsets.js'
+import type { KafkaClient } from '../client.js'
+import { clusterOf } from '../cluster.js'
+import { Deadline } from '../deadline.js'
+import { lastStableOffset, logStartOffset, type PartitionAddress } from '../partition-offsets.js'
 import { readCommitted } from './read-committed.js'
-import type { ConsumedRecord } from './records/read-batches.js'
+import type { ConsumedRecord } from '../records/batch-record.js'
 
 export interface ReadPartitionOptions extends PartitionAddress {
   /** Default: the first offset that is still there. */

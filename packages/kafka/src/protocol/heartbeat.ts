@@ -1,0 +1,29 @@
+import type { Api } from './api.js'
+
+export interface HeartbeatRequest {
+  readonly group: string
+  readonly generationId: number
+  readonly memberId: string
+}
+
+export interface HeartbeatAnswer {
+  readonly throttleMs: number
+  readonly errorCode: number
+}
+
+/** Heartbeat 4: the member is alive; the answer says whether its generation still is. */
+export const heartbeat: Api<HeartbeatRequest, HeartbeatAnswer> = {
+  name: 'Heartbeat',
+  key: 12,
+  version: 4,
+  needs: { group: 'Read' },
+  encode: (writer, request) => {
+    writer.compactString(request.group).int32(request.generationId).compactString(request.memberId)
+    writer.compactString(null).noTags() // no group instance id
+  },
+  decode: (reader) => {
+    const answer = { throttleMs: reader.int32(), errorCode: reader.int16() }
+    reader.tags()
+    return answer
+  },
+}

@@ -1,0 +1,35 @@
+import type { Api } from './api.js'
+
+export interface LeaveGroupAnswer {
+  readonly throttleMs: number
+  readonly errorCode: number
+}
+
+/** LeaveGroup 5 of one member: its partitions go to the others at once, instead of after its session timeout. */
+export const leaveGroup: Api<{ readonly group: string; readonly memberId: string }, LeaveGroupAnswer> = {
+  name: 'LeaveGroup',
+  key: 13,
+  version: 5,
+  needs: { group: 'Read' },
+  encode: (writer, request) => {
+    writer.compactString(request.group)
+    writer.compactArray([request.memberId], (memberId) =>
+      // No group instance id, no reason.
+      writer.compactString(memberId).compactString(null).compactString(null).noTags(),
+    )
+    writer.noTags()
+  },
+  decode: (reader) => {
+    const throttleMs = reader.int32()
+    const errorCode = reader.int16()
+    const memberCodes = reader.compactArray(() => {
+      reader.compactString() // member id
+      reader.compactNullableString() // group instance id
+      const memberCode = reader.int16()
+      reader.tags()
+      return memberCode
+    })
+    reader.tags()
+    return { throttleMs, errorCode: errorCode || (memberCodes[0] ?? errorCode) }
+  },
+}
