@@ -2,6 +2,21 @@ export type { DescribeOptions, KafkaClient, TopicDescription, TopicIdentity } fr
 export { connectKafka } from './cluster.js'
 export type { Codec, Compression, CompressionType } from './codecs/codec.js'
 export { codecFor, codecOfId } from './codecs/codecs.js'
+export {
+  joinGroup,
+  type AssignedPartition,
+  type GroupAssignment,
+  type GroupMember,
+  type GroupMemberOptions,
+} from './group/group-member.js'
+export {
+  commitGroupOffsets,
+  readGroupOffsets,
+  type CommitGroupOffsetsOptions,
+  type GroupMetadata,
+  type GroupOffset,
+  type ReadGroupOffsetsOptions,
+} from './group/group-offsets.js'
 export { KafkaFailure, type KafkaFailureClass, type TransactionOutcome } from './kafka-failure.js'
 export type { KafkaOptions } from './options.js'
 export type { PartitionAddress } from './partition-offsets.js'

@@ -4,6 +4,7 @@ import { delay } from '@oncebox/core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, follow } from './following.js'
 import { numbered, setUp, type Fixture } from './fixture.js'
+import { moment } from './moment.js'
 
 let proxy: Proxy
 let kafka: PrivateKafka
@@ -51,11 +52,11 @@ test('a batch that was fetched before a seek is not delivered after it', async (
 
 test('a batch that waited when a seek came is not delivered after it, and the one in hand stays alone', async () => {
   const { client, topic } = await filled(2, 2_000)
-  const finish = signal()
+  const finish = moment()
   const { batches, loop, untilOffset } = follow(client, {
     partitionBytesMax: 1_024,
     handle: async ({ partition }) => {
-      if (partition === 0) await finish.given
+      if (partition === 0) await finish.reached
     },
   })
   // The third request is for partition 1 alone: a batch of partition 0 is in hand, and one waits.
@@ -63,7 +64,7 @@ test('a batch that waited when a seek came is not delivered after it, and the on
   loop.assign([0, 1].map((partition) => ({ topic, partition, offset: partition === 0 ? 0n : 2_001n })))
   await third.fired
   loop.seek({ topic, partition: 0 }, 1_500n)
-  finish.give()
+  finish.reach()
   await untilOffset(2_001n)
 
   const own = batches.filter(({ partition }) => partition === 0)
@@ -105,19 +106,19 @@ test('a partition that is given back delivers nothing more, and can be assigned 
 
 test('a slow handler holds its own partition only, with one batch waiting behind it', async () => {
   const { client, topic } = await filled(4, 2_000)
-  const finish = signal()
+  const finish = moment()
   const { batches, loop, untilOffset } = follow(client, {
     partitionBytesMax: 2_048,
     waitMsMax: 5_000, // as long as a broker may wait: the busy partitions must not be fetched at this pace
     handle: async ({ partition }) => {
-      if (partition === 0) await finish.given
+      if (partition === 0) await finish.reached
     },
   })
   loop.assign([0, 1, 2, 3].map((partition) => ({ topic, partition, offset: 0n })))
   await Promise.all([1, 2, 3].map((partition) => untilOffset(2_001n, partition)))
   expect(batches.filter(({ partition }) => partition === 0)).toEqual([])
 
-  finish.give()
+  finish.reach()
   await untilOffset(2_001n, 0)
 })
 
@@ -147,20 +148,20 @@ test('as many partitions are handled at once as the owner wants, each of them on
 test('what was fetched and not handled stays within its bound', async () => {
   const { client, topic } = await filled(8, 2_000)
   const all = [0, 1, 2, 3, 4, 5, 6, 7]
-  const tooMany = signal()
+  const tooMany = moment()
   let inHand = 0
   const { loop, untilOffset } = follow(client, {
     partitionBytesMax: 4_096,
     bytesMax: 8_192,
     bufferBytesMax: 8_192, // two partitions' worth: whoever has them in hand keeps the others from being fetched
     handle: async ({ nextOffset }) => {
-      if ((inHand += 1) > 3) tooMany.give()
-      if (nextOffset < 1_000n) await Promise.race([tooMany.given, delay(100)])
+      if ((inHand += 1) > 3) tooMany.reach()
+      if (nextOffset < 1_000n) await Promise.race([tooMany.reached, delay(100)])
       inHand -= 1
     },
   })
   let isTooMany = false
-  void tooMany.given.then(() => (isTooMany = true))
+  void tooMany.reached.then(() => (isTooMany = true))
   loop.assign(all.map((partition) => ({ topic, partition, offset: 0n })))
   await Promise.all(all.map((partition) => untilOffset(2_001n, partition)))
   expect(isTooMany).toBe(false)
@@ -168,22 +169,22 @@ test('what was fetched and not handled stays within its bound', async () => {
 
 test('stop() ends a fetch that the broker holds back, waits for the batch in hand, and delivers nothing more', async () => {
   const { client, topic } = await filled(1, 2_000)
-  const begun = signal()
-  const finish = signal()
+  const begun = moment()
+  const finish = moment()
   const { batches, loop } = follow(client, {
     partitionBytesMax: 1_024,
     handle: async () => {
-      begun.give()
-      await finish.given
+      begun.reach()
+      await finish.reached
     },
   })
   loop.assign([{ topic, partition: 0, offset: 0n }])
-  await begun.given
+  await begun.reached
   let isStopped = false
   const stopped = loop.stop().then(() => (isStopped = true))
   await new Promise((resolve) => setImmediate(resolve))
   expect(isStopped).toBe(false)
-  finish.give()
+  finish.reach()
   await stopped
   expect(batches).toHaveLength(1)
 
@@ -236,10 +237,3 @@ test('an offset that the log does not hold halts the partition, and nothing is r
   ])
   expect(batches).toEqual([])
 })
-
-/** A promise and its resolution. */
-function signal(): { readonly given: Promise<void>; give(): void } {
-  let give: () => void = () => undefined
-  const given = new Promise<void>((resolve) => (give = resolve))
-  return { given, give: () => give() }
-}

@@ -173,3 +173,13 @@ export const coordinatorNotReady = codes(
 
 /** Another process has initialised our transactional id, or our own transaction ran into its timeout. */
 export const fencing = codes(errorCode.INVALID_PRODUCER_EPOCH, errorCode.PRODUCER_FENCED)
+
+/** The group has gone on, or goes on, without this member: others have its partitions by now, or will have them. */
+export const groupFencing = codes(
+  errorCode.ILLEGAL_GENERATION,
+  errorCode.UNKNOWN_MEMBER_ID,
+  errorCode.FENCED_INSTANCE_ID,
+  errorCode.REBALANCE_IN_PROGRESS,
+  errorCode.STALE_MEMBER_EPOCH,
+  errorCode.FENCED_MEMBER_EPOCH,
+)

@@ -1,7 +1,7 @@
 import type { Api } from './api.js'
 
 export interface HeartbeatRequest {
-  readonly group: string
+  readonly groupId: string
   readonly generationId: number
   readonly memberId: string
 }
@@ -18,7 +18,7 @@ export const heartbeat: Api<HeartbeatRequest, HeartbeatAnswer> = {
   version: 4,
   needs: { group: 'Read' },
   encode: (writer, request) => {
-    writer.compactString(request.group).int32(request.generationId).compactString(request.memberId)
+    writer.compactString(request.groupId).int32(request.generationId).compactString(request.memberId)
     writer.compactString(null).noTags() // no group instance id
   },
   decode: (reader) => {

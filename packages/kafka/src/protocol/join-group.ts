@@ -1,7 +1,7 @@
 import type { Api } from './api.js'
 
 export interface JoinGroupRequest {
-  readonly group: string
+  readonly groupId: string
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
   /** Empty at first; the answer MEMBER_ID_REQUIRED brings one. */
@@ -29,7 +29,7 @@ export const joinGroup: Api<JoinGroupRequest, JoinGroupAnswer> = {
   version: 9,
   needs: { group: 'Read' },
   encode: (writer, request) => {
-    writer.compactString(request.group).int32(request.sessionTimeoutMs).int32(request.rebalanceTimeoutMs)
+    writer.compactString(request.groupId).int32(request.sessionTimeoutMs).int32(request.rebalanceTimeoutMs)
     writer.compactString(request.memberId).compactString(null).compactString(request.protocolType)
     writer.compactArray(request.protocols, ({ name, metadata }) =>
       writer.compactString(name).compactBytes(metadata).noTags(),

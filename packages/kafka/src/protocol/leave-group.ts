@@ -6,13 +6,13 @@ export interface LeaveGroupAnswer {
 }
 
 /** LeaveGroup 5 of one member: its partitions go to the others at once, instead of after its session timeout. */
-export const leaveGroup: Api<{ readonly group: string; readonly memberId: string }, LeaveGroupAnswer> = {
+export const leaveGroup: Api<{ readonly groupId: string; readonly memberId: string }, LeaveGroupAnswer> = {
   name: 'LeaveGroup',
   key: 13,
   version: 5,
   needs: { group: 'Read' },
   encode: (writer, request) => {
-    writer.compactString(request.group)
+    writer.compactString(request.groupId)
     writer.compactArray([request.memberId], (memberId) =>
       // No group instance id, no reason.
       writer.compactString(memberId).compactString(null).compactString(null).noTags(),

@@ -1,7 +1,7 @@
 import type { Api } from './api.js'
 
 export interface OffsetCommitRequest {
-  readonly group: string
+  readonly groupId: string
   /** -1 and an empty member id: from outside, which the coordinator takes only while the group has no members. */
   readonly generationId: number
   readonly memberId: string
@@ -30,7 +30,7 @@ export const offsetCommit: Api<OffsetCommitRequest, OffsetCommitAnswer> = {
   version: 8,
   needs: { group: 'Read', topic: 'Read' },
   encode: (writer, request) => {
-    writer.compactString(request.group).int32(request.generationId).compactString(request.memberId)
+    writer.compactString(request.groupId).int32(request.generationId).compactString(request.memberId)
     writer.compactString(null) // no group instance id
     writer.compactArray(request.topics, (topic) => {
       writer.compactString(topic.name)

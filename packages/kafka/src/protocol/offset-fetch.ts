@@ -1,7 +1,7 @@
 import type { Api } from './api.js'
 
 export interface OffsetFetchRequest {
-  readonly group: string
+  readonly groupId: string
   /** Null: whatever the group has committed. */
   readonly topics: readonly { readonly name: string; readonly partitions: readonly number[] }[] | null
 }
@@ -31,7 +31,7 @@ export const offsetFetch: Api<OffsetFetchRequest, OffsetFetchAnswer> = {
   version: 7,
   needs: { group: 'Describe', topic: 'Describe' },
   encode: (writer, request) => {
-    writer.compactString(request.group)
+    writer.compactString(request.groupId)
     writer.compactArray(request.topics, (topic) => {
       writer.compactString(topic.name)
       writer.compactArray(topic.partitions, (partition) => writer.int32(partition))

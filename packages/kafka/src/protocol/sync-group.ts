@@ -1,7 +1,7 @@
 import type { Api } from './api.js'
 
 export interface SyncGroupRequest {
-  readonly group: string
+  readonly groupId: string
   readonly generationId: number
   readonly memberId: string
   readonly protocolType: string
@@ -23,7 +23,7 @@ export const syncGroup: Api<SyncGroupRequest, SyncGroupAnswer> = {
   version: 5,
   needs: { group: 'Read' },
   encode: (writer, request) => {
-    writer.compactString(request.group).int32(request.generationId).compactString(request.memberId)
+    writer.compactString(request.groupId).int32(request.generationId).compactString(request.memberId)
     writer.compactString(null) // no group instance id
     writer.compactString(request.protocolType).compactString(request.protocolName)
     writer.compactArray(request.assignments, ({ memberId, assignment }) =>

@@ -3,6 +3,7 @@ import type { BrokerConnections } from '../broker-connections.js'
 import type { Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { describeCode, errorCode, topicNotReady } from '../protocol/error-codes.js'
+import { failureClassOf } from '../protocol/failure-class.js'
 import { fetch, type FetchAnswer, type FetchRequest, type PartitionFetch } from '../protocol/fetch.js'
 import { offsetBehind } from '../records/read-batches.js'
 import type { PartitionCursor } from './partition-cursor.js'
@@ -42,12 +43,6 @@ interface Asked {
 const waitMsMin = 5
 const idleShare = 1 / 4
 const roomRetryMs = 100
-/** Looked up again; the look-up finds out whether the topic was deleted or created again. */
-const lookUpAgain: ReadonlySet<number> = new Set([
-  ...topicNotReady,
-  errorCode.INCONSISTENT_TOPIC_ID,
-  errorCode.REQUEST_TIMED_OUT,
-])
 
 /** Fetches what one broker leads: one request in flight, for all partitions that may be fetched. */
 export class BrokerFetcher {
@@ -153,7 +148,7 @@ export class BrokerFetcher {
   }
 
   #take({ cursor, topicId, fetchOffset }: Asked, part: PartitionFetch, answerBytes: number): void {
-    if (lookUpAgain.has(part.errorCode))
+    if (mayPass(part.errorCode))
       return this.#host.onFailed(cursor, refused(cursor, part.errorCode, 'KAFKA_TOPIC_UNAVAILABLE'))
     if (part.errorCode === errorCode.OFFSET_OUT_OF_RANGE)
       return this.#host.onHalted(cursor, outOfRange(cursor, fetchOffset))
@@ -193,6 +188,10 @@ export class BrokerFetcher {
     }
   }
 }
+
+/** Looked up again; the look-up finds out whether the topic was deleted, created again, or is not for this principal. */
+const mayPass = (code: number): boolean =>
+  code !== errorCode.NONE && (topicNotReady.has(code) || failureClassOf(code).endsWith('retriable'))
 
 const nameOf = (topicId: string, partition: number): string => `${topicId}:${partition}`
 

@@ -2,7 +2,13 @@ import { nextDelayMs, OutboxError } from '@oncebox/core'
 import type { SentRequest } from '../broker-connection.js'
 import { KafkaFailure } from '../kafka-failure.js'
 import { denialOf } from '../protocol/denial.js'
-import { coordinatorNotReady, describeCode, errorCode, fencing } from '../protocol/error-codes.js'
+import {
+  coordinatorNotReady,
+  describeCode,
+  errorCode,
+  fencing,
+  groupFencing,
+} from '../protocol/error-codes.js'
 import {
   txnOffsetCommit,
   type TxnOffsetCommitAnswer,
@@ -87,13 +93,3 @@ function refusal(
     return new TransactionRefused('KAFKA_TOPIC_UNAVAILABLE', message, { details })
   return new KafkaFailure('KAFKA_TRANSACTION_NOT_COMMITTED', 'not-committed', message, { details })
 }
-
-/** Another member has these partitions by now, or will have them. */
-const groupFencing: ReadonlySet<number> = new Set([
-  errorCode.ILLEGAL_GENERATION,
-  errorCode.UNKNOWN_MEMBER_ID,
-  errorCode.FENCED_INSTANCE_ID,
-  errorCode.REBALANCE_IN_PROGRESS,
-  errorCode.STALE_MEMBER_EPOCH,
-  errorCode.FENCED_MEMBER_EPOCH,
-])

@@ -1,0 +1,367 @@
+import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import type { KafkaClient } from '../client.js'
+import { clusterOf, topicUnavailable, type Cluster, type TopicLayout } from '../cluster.js'
+import { Deadline } from '../deadline.js'
+import { within } from '../options.js'
+import type { PartitionAddress } from '../partition-offsets.js'
+import { errorCode } from '../protocol/error-codes.js'
+import { leaveGroup } from '../protocol/leave-group.js'
+import type { TopicPartitions } from './consumer-protocol.js'
+import { Generation } from './generation.js'
+import { GroupCoordinator } from './group-coordinator.js'
+import { commitAs, type GroupMetadata, type GroupOffset } from './group-offsets.js'
+import { GroupJoin, type Joined } from './group-join.js'
+
+export interface GroupMemberOptions {
+  readonly groupId: string
+  /** Topics that do not exist yet are looked for, and shared out when they do. */
+  readonly topics: readonly string[]
+  /**
+   * Told of each assignment. Resolves when nothing of it is in hand any more, which has to be soon after `ending` is
+   * aborted: the group waits for it, for half of `rebalanceTimeoutMs`; then `lost` is aborted too.
+   */
+  readonly onAssigned: (assignment: GroupAssignment) => Promise<void>
+  /** The member has ended by itself: nothing but a person can help. */
+  readonly onFailed: (error: OutboxError) => void
+  /** Something is away, or the membership was lost; it goes on by itself. */
+  readonly onTrouble?: (error: OutboxError) => void
+  /** A member that is not heard of for so long loses its partitions. Default 30,000; 1,000 to 3,600,000. */
+  readonly sessionTimeoutMs?: number
+  /** Sent also while handlers run. Default 3,000, or a third of the session timeout. */
+  readonly heartbeatIntervalMs?: number
+  /** How long the group waits for its members to finish what they have in hand. Default 60,000. */
+  readonly rebalanceTimeoutMs?: number
+}
+
+/** What a member has in one generation of its group. */
+export interface GroupAssignment {
+  /** Goes into a session's transaction with the offsets: a member that has lost its partitions is refused there. */
+  readonly metadata: GroupMetadata
+  readonly partitions: readonly AssignedPartition[]
+  /** Aborted when the group rebalances, or the member leaves: finish what is in hand, begin nothing. */
+  readonly ending: AbortSignal
+  /** Aborted when the partitions are, or may be, somebody else's: give up what is in hand. */
+  readonly lost: AbortSignal
+  /**
+   * Commits offsets to Kafka as the member of this generation.
+   * @throws OutboxError KAFKA_GROUP_FENCED when it is over; KAFKA_UNAVAILABLE
+   */
+  commitOffsets(offsets: readonly GroupOffset[], options?: { readonly signal?: AbortSignal }): Promise<void>
+}
+
+export interface AssignedPartition extends PartitionAddress {
+  readonly topicId: string
+}
+
+/** A member of a consumer group. */
+export interface GroupMember extends AsyncDisposable {
+  /** Waits for what is in hand as a rebalance does, then leaves the group, so that the others need not wait. */
+  leave(): Promise<void>
+}
+
+const joinBackoff = { minMs: 200, maxMs: 10_000 }
+const leaveDeadlineMs = 3_000
+const commitDeadlineMs = 30_000
+const topicPatienceMs = 5_000
+const topicRetryMs = 250
+/** How often the topics of the group are looked at: for partitions that were added, topics that came or went. */
+const watchMs = 5_000
+
+/**
+ * Joins a consumer group, and stays in it until leave(). Who assigns partitions, and how the members are told, is Kafka's
+ * classic group protocol; what is fetched, and where from, is the owner's.
+ *
+ * @example
+ * const member = joinGroup(client, {
+ *   groupId: 'billing',
+ *   topics: ['orders'],
+ *   onAssigned: async ({ partitions, ending }) => {
+ *     const loop = startFetching(client, { ... })
+ *     loop.assign(await positionsOf(partitions))
+ *     await once(ending, 'abort')
+ *     await loop.stop()
+ *   },
+ *   onFailed: (error) => alarm(error),
+ * })
+ * @throws OutboxError KAFKA_OPTIONS_INVALID
+ */
+export function joinGroup(client: KafkaClient, options: GroupMemberOptions): GroupMember {
+  return new Member(clusterOf(client), options)
+}
+
+class Member implements GroupMember {
+  readonly #options: GroupMemberOptions
+  readonly #cluster: Cluster
+  readonly #coordinator: GroupCoordinator
+  readonly #join: GroupJoin
+  readonly #sessionTimeoutMs: number
+  readonly #heartbeatIntervalMs: number
+  readonly #rebalanceTimeoutMs: number
+  readonly #leaving = new AbortController()
+  readonly #running: Promise<void>
+  #generation: Generation | undefined
+
+  constructor(cluster: Cluster, options: GroupMemberOptions) {
+    this.#options = options
+    this.#cluster = cluster
+    const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = options
+    this.#sessionTimeoutMs = within('sessionTimeoutMs', sessionTimeoutMs ?? 30_000, 1_000, 3_600_000)
+    this.#rebalanceTimeoutMs = within('rebalanceTimeoutMs', rebalanceTimeoutMs ?? 60_000, 1_000, 3_600_000)
+    this.#heartbeatIntervalMs = within(
+      'heartbeatIntervalMs',
+      heartbeatIntervalMs ?? Math.min(3_000, Math.floor(this.#sessionTimeoutMs / 3)),
+      50,
+      Math.floor(this.#sessionTimeoutMs / 2),
+    )
+    if (options.topics.length === 0) throw new OutboxError('KAFKA_OPTIONS_INVALID', 'topics is empty')
+    this.#coordinator = new GroupCoordinator(cluster, options.groupId)
+    this.#join = new GroupJoin(cluster, this.#coordinator, {
+      topics: [...new Set(options.topics)],
+      sessionTimeoutMs: this.#sessionTimeoutMs,
+      rebalanceTimeoutMs: this.#rebalanceTimeoutMs,
+    })
+    this.#running = this.#run()
+  }
+
+  async leave(): Promise<void> {
+    const left = leaving(this.#options.groupId)
+    this.#leaving.abort(left)
+    this.#generation?.end(left)
+    await this.#running
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.leave()
+  }
+
+  /** One generation after another, until it is to leave or something ends it for good. */
+  async #run(): Promise<void> {
+    const { signal } = this.#leaving
+    try {
+      for (let failures = 0; !signal.aborted;) {
+        try {
+          const joined = await this.#join.join(signal)
+          failures = 0
+          await this.#serve(joined)
+        } catch (error) {
+          if (signal.aborted) break
+          const failure = toOutboxError(error, this.#options.groupId)
+          if (!failure.retriable) return this.#options.onFailed(failure)
+          failures += 1
+          this.#options.onTrouble?.(failure)
+          await delay(nextDelayMs(joinBackoff, failures), signal).catch(() => undefined)
+        }
+      }
+    } finally {
+      await this.#leave()
+      await this.#coordinator.close()
+    }
+  }
+
+  /** From the first heartbeat of a generation until nothing of it is in hand, or the group cannot wait any longer. */
+  async #serve({ metadata, assigned, partitionCounts }: Joined): Promise<void> {
+    const generation = new Generation({
+      metadata,
+      coordinator: this.#coordinator,
+      sessionTimeoutMs: this.#sessionTimeoutMs,
+      heartbeatIntervalMs: this.#heartbeatIntervalMs,
+    })
+    const trouble = (error: OutboxError): void => this.#options.onTrouble?.(error)
+    const failures: unknown[] = []
+    // Whichever of the three breaks takes the generation with it.
+    const guarded = (task: Promise<void>): Promise<void> =>
+      task.catch((error: unknown) => {
+        failures.push(error)
+        generation.lose(toOutboxError(error, metadata.groupId))
+      })
+    const expected = new Map(partitionCounts)
+    this.#generation = generation
+    if (this.#leaving.signal.aborted) generation.end(leaving(metadata.groupId))
+    const beating = guarded(generation.beat(trouble))
+    const watching = guarded(this.#watch(expected, generation))
+    const working = guarded(this.#work(assigned, expected, generation))
+
+    await aborted(generation.ending)
+    if (!(await settlesWithin(working, this.#rebalanceTimeoutMs / 2, generation.lost))) {
+      generation.lose(waitedTooLong(metadata, this.#rebalanceTimeoutMs / 2))
+      await settlesWithin(working, this.#rebalanceTimeoutMs / 4)
+    }
+    generation.close()
+    this.#generation = undefined
+    await Promise.all([beating, watching])
+    if (failures.length > 0) throw failures[0]
+    if (generation.lost.aborted) trouble(toOutboxError(generation.lost.reason, metadata.groupId))
+  }
+
+  async #work(
+    assigned: readonly TopicPartitions[],
+    expected: Map<string, number>,
+    generation: Generation,
+  ): Promise<void> {
+    const partitions = await this.#named(assigned, expected, generation)
+    if (generation.ending.aborted) return
+    await this.#options.onAssigned({
+      metadata: generation.metadata,
+      partitions,
+      ending: generation.ending,
+      lost: generation.lost,
+      commitOffsets: (offsets, { signal } = {}) => this.#commit(generation, offsets, signal),
+    })
+  }
+
+  /**
+   * Assigned partitions with the ids of their topics. The leader may know a topic before this member's brokers do, so it is
+   * waited for a while; then it is left out, and the watch joins again when it is there.
+   */
+  async #named(
+    assigned: readonly TopicPartitions[],
+    expected: Map<string, number>,
+    generation: Generation,
+  ): Promise<readonly AssignedPartition[]> {
+    const topics = assigned.map(({ topic }) => topic)
+    const patientUntil = performance.now() + topicPatienceMs
+    for (;;) {
+      const layouts = await this.#layouts(topics, generation.ending)
+      if (generation.ending.aborted) return []
+      const missing = topics.filter((topic) => typeof layouts?.get(topic) !== 'object')
+      if (missing.length > 0 && performance.now() < patientUntil) {
+        await delay(topicRetryMs, generation.ending).catch(() => undefined)
+        continue
+      }
+      for (const topic of missing) {
+        expected.set(topic, 0)
+        this.#options.onTrouble?.(topicUnavailable(topic, errorCode.UNKNOWN_TOPIC_OR_PARTITION))
+      }
+      return assigned.flatMap(({ topic, partitions }) => {
+        const layout = layouts?.get(topic)
+        return typeof layout === 'object'
+          ? partitions.map((partition) => ({ topic, topicId: layout.topicId, partition }))
+          : []
+      })
+    }
+  }
+
+  /**
+   * Looks from time to time whether topics have the numbers of partitions that were expected, and joins again when they do
+   * not: partitions were added, or a topic came or went. The leader expects something of all topics, the others only of
+   * those that they were assigned and could not find.
+   */
+  async #watch(expected: ReadonlyMap<string, number>, generation: Generation): Promise<void> {
+    let missing: string | undefined
+    while (!generation.ending.aborted) {
+      await delay(watchMs, generation.ending).catch(() => undefined)
+      const layouts = await this.#layouts([...expected.keys()], generation.ending)
+      if (layouts === undefined) continue
+      const countOf = (topic: string): number => {
+        const layout = layouts.get(topic)
+        return typeof layout === 'object' ? layout.leaders.length : 0
+      }
+      const grown = [...expected.keys()].find((topic) => countOf(topic) > (expected.get(topic) ?? 0))
+      const shrunk = [...expected.keys()].find((topic) => countOf(topic) < (expected.get(topic) ?? 0))
+      // A broker that has just started may not know everything yet, so a topic is gone when it was missing twice.
+      const changed = grown ?? (shrunk === missing ? shrunk : undefined)
+      if (changed !== undefined) generation.end(topicChanged(generation.metadata, changed))
+      missing = shrunk
+    }
+  }
+
+  /** Undefined when the cluster does not answer, or it was given up. */
+  async #layouts(
+    topics: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, TopicLayout | number> | undefined> {
+    if (signal.aborted) return undefined
+    if (topics.length === 0) return new Map()
+    using deadline = new Deadline(
+      this.#cluster.options.requestTimeoutMs,
+      `looking at the topics of group ${this.#options.groupId}`,
+      signal,
+    )
+    try {
+      return await this.#cluster.layouts(topics, deadline)
+    } catch (error) {
+      if (signal.aborted) return undefined
+      if (!OutboxError.is(error) || !error.retriable) throw error
+      this.#options.onTrouble?.(error)
+      return undefined
+    }
+  }
+
+  async #commit(
+    generation: Generation,
+    offsets: readonly GroupOffset[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    using deadline = new Deadline(
+      commitDeadlineMs,
+      `committing offsets of group ${generation.metadata.groupId}`,
+      signal,
+    )
+    try {
+      await commitAs(generation.metadata, this.#coordinator, offsets, deadline)
+    } catch (error) {
+      // Refused for its generation: the next heartbeat would say the same, some time later.
+      if (OutboxError.is(error, 'KAFKA_GROUP_FENCED')) generation.lose(error)
+      throw error
+    }
+  }
+
+  /** Tells the group, so that it need not wait for the session timeout. Best effort: the coordinator may be away. */
+  async #leave(): Promise<void> {
+    const { memberId } = this.#join
+    if (memberId === '') return
+    using deadline = new Deadline(leaveDeadlineMs, `leaving group ${this.#options.groupId}`)
+    await this.#coordinator
+      .ask(leaveGroup, { groupId: this.#options.groupId, memberId }, deadline)
+      .catch(() => undefined)
+  }
+}
+
+const leaving = (groupId: string): OutboxError =>
+  new OutboxError('KAFKA_SESSION_CLOSED', `the member leaves group ${groupId}`)
+
+const topicChanged = (metadata: GroupMetadata, topic: string): OutboxError =>
+  new OutboxError(
+    'KAFKA_GROUP_FENCED',
+    `group ${metadata.groupId}: ${topic} has another number of partitions than were shared out`,
+    { details: { ...metadata, topic } },
+  )
+
+const waitedTooLong = (metadata: GroupMetadata, ms: number): OutboxError =>
+  new OutboxError(
+    'KAFKA_GROUP_FENCED',
+    `group ${metadata.groupId}: what was in hand was not finished within ${ms} ms, and the group waits no longer`,
+    { details: { ...metadata } },
+  )
+
+function toOutboxError(error: unknown, groupId: string): OutboxError {
+  if (OutboxError.is(error)) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new OutboxError('KAFKA_PROTOCOL', `group ${groupId}: ${reason}`, {
+    cause: error,
+    details: { groupId },
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+/** Whether the promise settles before the time is over, or the signal is aborted. */
+async function settlesWithin(promise: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<boolean> {
+  const late = new AbortController()
+  const waits = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])
+  const timer = setTimeout(() => late.abort(), ms)
+  try {
+    return await Promise.race([
+      promise.then(
+        () => true,
+        () => true,
+      ),
+      aborted(waits).then(() => false),
+    ])
+  } finally {
+    clearTimeout(timer)
+  }
+}
