@@ -1,33 +1,43 @@
-import { OutboxError } from '@oncebox/core'
-import type { KafkaOptions } from '@oncebox/kafka'
+import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import {
+  connectKafka,
+  joinGroup,
+  readTopicOffsets,
+  type GroupAssignment,
+  type GroupMember,
+  type KafkaClient,
+} from '@oncebox/kafka'
 import { checkMigrations } from '@oncebox/outbox'
-import { Kafka, logLevel } from 'kafkajs'
 import { Assignment, revoked } from './assignment.js'
 import { AttemptStore } from './attempt-store.js'
-import { clusterFacts, type ClusterFacts } from './cluster-facts.js'
 import { EventRunner } from './event-runner.js'
 import type { AnyHandler } from './event.js'
-import { GroupClient } from './group-client.js'
-import { plugInCodecs } from './kafkajs-codecs.js'
 import { inboxMigrations } from './migrate.js'
 import type { ResolvedConsumerOptions } from './options.js'
 import { PositionStore } from './position-store.js'
+import type { Positioning } from './positioning.js'
 import type { Reporter } from './report.js'
 import { endBackend } from './sql/end-backend.js'
-import { TopicWatch } from './topic-watch.js'
 
 const graceMs = 1_000
+const leaveMs = 5_000
+const connectBackoff = { minMs: 200, maxMs: 10_000 }
 
-/** One life of a consumer, from start to stop: its membership, its partitions, its connections to Kafka. */
+/** One life of a consumer, from start to stop: its connection to Kafka, its membership, its partitions. */
 export class ConsumerRun<Tx> {
   readonly #options: ResolvedConsumerOptions<Tx>
-  readonly #cluster: ClusterFacts
-  readonly #assignment: Assignment<Tx>
-  readonly #group: GroupClient
-  readonly #watch: TopicWatch
+  readonly #report: Reporter
+  readonly #runner: EventRunner<Tx>
+  readonly #stores: Pick<Positioning, 'attempts' | 'positions'>
   readonly #positioned: Promise<void>
+  readonly #onPositioned: () => void
+  readonly #onFatal: (error: OutboxError) => void
   readonly #stopping = new AbortController()
-  #isStarted = false
+  #starting: Promise<void> = Promise.resolve()
+  #client: KafkaClient | undefined
+  #member: GroupMember | undefined
+  /** The assignment of this generation, and those before it whose handlers have not returned. */
+  readonly #assignments = new Map<Assignment<Tx>, Promise<void>>()
 
   /** @param onFatal Told once when the run cannot go on by itself; stop() has still to be called. */
   constructor(
@@ -37,11 +47,13 @@ export class ConsumerRun<Tx> {
     onFatal: (error: OutboxError) => void,
   ) {
     this.#options = options
-    const kafka = kafkaOf(options.kafka)
-    this.#cluster = clusterFacts(kafka, options.kafka)
-    const attempts = new AttemptStore(options.db.outside, options.name)
-    const positions = new PositionStore(options.db.outside, options.name)
-    const runner = new EventRunner(options, handlers, attempts, report)
+    this.#report = report
+    const { outside } = options.db
+    this.#stores = {
+      attempts: new AttemptStore(outside, options.name),
+      positions: new PositionStore(outside, options.name),
+    }
+    this.#runner = new EventRunner(options, handlers, this.#stores.attempts, report)
     let onPositioned: () => void = () => undefined
     let onFailed: (error: OutboxError) => void = () => undefined
     this.#positioned = new Promise((resolve, reject) => {
@@ -49,29 +61,11 @@ export class ConsumerRun<Tx> {
       onFailed = reject
     })
     this.#positioned.catch(() => undefined) // start() may be over when it is rejected
-    const fatal = (error: OutboxError): void => {
+    this.#onPositioned = onPositioned
+    this.#onFatal = (error) => {
       onFailed(error)
       onFatal(error)
     }
-    this.#assignment = new Assignment(
-      options,
-      runner,
-      { positions, attempts, cluster: this.#cluster },
-      report,
-      { onPositioned, onFatal: fatal },
-    )
-    this.#watch = new TopicWatch(this.#cluster, this.#assignment)
-    this.#group = new GroupClient(kafka, options, {
-      onAssigned: (partitions, fetches) => {
-        this.#assignment.replace(partitions, fetches)
-        this.#watch.use(fetches)
-      },
-      onBatch: (at, batch, controls, fetches) => this.#assignment.handle(at, batch, controls, fetches),
-      onPassedOver: (at, first, last, fetches) => this.#assignment.passOver(at, first, last, fetches),
-      onRevoked: () => this.#assignment.abort(revoked()),
-      onRestart: (error) => report.restarting(error),
-      onFatal: fatal,
-    })
   }
 
   /** Resolves when the partitions of the first assignment are positioned. */
@@ -79,9 +73,8 @@ export class ConsumerRun<Tx> {
     const { signal: stopping } = this.#stopping
     const signal = given === undefined ? stopping : AbortSignal.any([given, stopping])
     await unlessAborted(checkMigrations(this.#options.db.outside, inboxMigrations), signal)
-    this.#isStarted = true
-    this.#group.start()
-    this.#watch.start()
+    this.#starting = this.#join(signal)
+    await this.#starting
     await unlessAborted(this.#positioned, signal)
   }
 
@@ -90,51 +83,87 @@ export class ConsumerRun<Tx> {
     this.#stopping.abort(
       new OutboxError('CONSUMER_OPTIONS_INVALID', 'the consumer was stopped while it started'),
     )
-    if (!this.#isStarted) return
-    const left = this.#group.stop()
-    left.catch(() => undefined) // awaited below, unless a handler never returns
-    if (!(await settlesWithin(left, timeoutMs))) {
-      this.#assignment.abort(
+    await this.#starting.catch(() => undefined) // its failure is start()'s to report
+    // The membership lasts until they are finished: heartbeats go on, and nobody else begins what is in hand here.
+    const finished = this.#finish()
+    if (!(await settlesWithin(finished, timeoutMs))) {
+      this.#abort(
         new OutboxError('CONSUMER_STOP_TIMEOUT', `the work in hand was not finished in ${timeoutMs} ms`),
       )
-      if (!(await settlesWithin(left, graceMs))) {
+      if (!(await settlesWithin(finished, graceMs))) {
         await settlesWithin(this.#endBackends(), graceMs)
-        await settlesWithin(left, graceMs)
+        await settlesWithin(finished, graceMs)
       }
     }
-    this.#assignment.abort(revoked())
+    this.#abort(revoked())
     // Bounded: a statement that a silent database never answers must not hold the stop.
-    await settlesWithin(Promise.all([this.#watch.stop(), this.#assignment.settled()]), graceMs)
-    await this.#cluster.close()
+    await settlesWithin(this.#member?.leave({ waitMs: 0 }) ?? Promise.resolve(), leaveMs)
+    await this.#client?.close()
+  }
+
+  async #join(signal: AbortSignal): Promise<void> {
+    const client = await this.#connect(signal)
+    this.#client = client
+    const { group, topics, sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = this.#options
+    this.#member = joinGroup(client, {
+      groupId: group,
+      topics: [...topics.keys()],
+      sessionTimeoutMs,
+      heartbeatIntervalMs,
+      rebalanceTimeoutMs,
+      onAssigned: (assignment) => this.#work(client, assignment),
+      onTrouble: (error) => this.#report.restarting(error),
+      onFailed: this.#onFatal,
+    })
+  }
+
+  /** Tries for as long as it is wanted, unless nothing but a person can help. */
+  async #connect(signal: AbortSignal): Promise<KafkaClient> {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await connectKafka(this.#options.kafka, { signal })
+      } catch (error) {
+        signal.throwIfAborted()
+        if (OutboxError.is(error) && !error.retriable) {
+          this.#onFatal(error)
+          throw error
+        }
+        this.#report.restarting(error)
+        await delay(nextDelayMs(connectBackoff, failures), signal)
+      }
+    }
+  }
+
+  async #work(client: KafkaClient, given: GroupAssignment): Promise<void> {
+    if (this.#stopping.signal.aborted) return
+    const positioning: Positioning = {
+      ...this.#stores,
+      topicOffsets: (topic, signal) => readTopicOffsets(client, topic, { signal }),
+    }
+    const assignment = new Assignment(client, given, this.#options, this.#runner, positioning, this.#report, {
+      onPositioned: this.#onPositioned,
+      onFatal: this.#onFatal,
+    })
+    const running = assignment.run().finally(() => this.#assignments.delete(assignment))
+    this.#assignments.set(assignment, running)
+    await running
+  }
+
+  async #finish(): Promise<void> {
+    for (const assignment of this.#assignments.keys()) assignment.end()
+    await Promise.all(this.#assignments.values())
+  }
+
+  #abort(reason: OutboxError): void {
+    for (const assignment of this.#assignments.keys()) assignment.abort(reason)
   }
 
   /** A handler that ignores its signal must not commit later, nor use a connection that somebody else has by then. */
   async #endBackends(): Promise<void> {
     const { outside } = this.#options.db
-    await Promise.allSettled(this.#assignment.backends.map((backend) => outside.query(endBackend, [backend])))
+    const backends = [...this.#assignments.keys()].flatMap((assignment) => assignment.backends)
+    await Promise.allSettled(backends.map((backend) => outside.query(endBackend, [backend])))
   }
-}
-
-function kafkaOf({
-  brokers,
-  clientId = 'oncebox',
-  ssl,
-  sasl,
-  connectionTimeoutMs,
-  requestTimeoutMs,
-  decompressedBytesMax = 64 * 1024 * 1024,
-}: KafkaOptions): Kafka {
-  plugInCodecs(decompressedBytesMax)
-  return new Kafka({
-    brokers: [...brokers],
-    clientId,
-    // What kafkajs would log reaches the diagnostics channels as restarts.
-    logLevel: logLevel.NOTHING,
-    ...(ssl === undefined ? {} : { ssl }),
-    ...(sasl === undefined ? {} : { sasl }),
-    ...(connectionTimeoutMs === undefined ? {} : { connectionTimeout: connectionTimeoutMs }),
-    ...(requestTimeoutMs === undefined ? {} : { requestTimeout: requestTimeoutMs }),
-  })
 }
 
 async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {

@@ -1,26 +1,15 @@
 import { faultPoint } from '@oncebox/core'
-import type { KafkaMessage } from 'kafkajs'
+import type { ConsumedRecord, FetchedBatch } from '@oncebox/kafka'
 import type { KnownAttempts } from './attempt-store.js'
 import type { EventRunner } from './event-runner.js'
 import type { ResolvedConsumerOptions } from './options.js'
 import { positionLost, type PartitionKey, type PositionStore, type StoredPosition } from './position-store.js'
 import { recordOf } from './record.js'
 
-/** What one fetch brought for one partition. */
-export interface FetchedBatch {
-  /** Where the fetch began: the position it belongs to. */
-  readonly fetchedOffset: bigint
-  /** The last offset that the fetch covers, records that nobody sees included. */
-  readonly lastOffset: bigint
-  readonly messages: readonly KafkaMessage[]
-}
-
-/** What the group's client lends a partition while it handles a batch. */
+/** What a partition needs of its assignment while it handles a batch. */
 export interface BatchControls {
   /** Stop before the next event, in good order. */
   readonly isStopping: () => boolean
-  /** Tells the client where its next fetch begins: after this record. */
-  readonly resolve: (offset: string) => void
   /** Commits the offset to Kafka. Information for lag monitors: the database's position wins. */
   readonly commit: (next: bigint) => Promise<void>
 }
@@ -30,8 +19,6 @@ export interface PartitionStart {
   readonly token: string
   readonly position: StoredPosition
   readonly known: KnownAttempts
-  /** Where the fetch of the batch began that was refused last time, after a seek to the very same position. */
-  readonly refused?: bigint | undefined
 }
 
 /**
@@ -47,16 +34,11 @@ export class Partition<Tx> {
   readonly #positions: PositionStore
   readonly #token: string
   readonly #known: KnownAttempts
-  readonly #refused: bigint | undefined
   #next: bigint
-  /** Behind a stretch that was passed over, with a gap between it and the position. */
-  #behindGap: bigint | undefined
   #aloneUntil: bigint
   #stored: StoredPosition
   /** The server process of the transaction in hand. */
   #backend: number | undefined
-  /** Batches and the writes of a passed-over stretch take turns. */
-  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(
     options: Pick<ResolvedConsumerOptions<Tx>, 'position'>,
@@ -71,7 +53,6 @@ export class Partition<Tx> {
     this.#positions = positions
     this.#token = start.token
     this.#known = start.known
-    this.#refused = start.refused
     this.#stored = start.position
     this.#next = start.position.next
     this.#aloneUntil = start.position.inHand
@@ -93,70 +74,47 @@ export class Partition<Tx> {
   }
 
   /**
-   * Handles a batch that was fetched at this partition's position, event by event.
+   * Handles a batch that was fetched at this partition's position, event by event. Where there is nothing to see, markers and
+   * aborted transactions, the position passes.
+   *
    * @throws the abort reason, or an OutboxError that says why the position has to be read again
    */
-  handle(batch: FetchedBatch, controls: BatchControls): Promise<void> {
-    return this.#inTurn(() => this.#handle(batch, controls))
-  }
-
-  /** Records up to `last` were nobody's to see (markers, aborted transactions): the position passes them. */
-  passOver(first: bigint, last: bigint): Promise<void> {
-    return this.#inTurn(async () => {
-      if (first === this.#next) {
-        this.#next = last + 1n
-        await this.#write()
-      } else if (first > this.#next) {
-        // Compaction leaves gaps, but this may also be the answer to a fetch from before the seek.
-        this.#behindGap = last + 1n
-      }
-    })
-  }
-
-  async #handle(batch: FetchedBatch, controls: BatchControls): Promise<void> {
-    if (batch.fetchedOffset !== this.#next && !this.#isBehindGap(batch))
-      throw positionLost(this.key, this.#next)
+  async handle(batch: FetchedBatch, controls: BatchControls): Promise<void> {
+    if (batch.fetchedOffset !== this.#next) throw positionLost(this.key, this.#next)
     this.signal.throwIfAborted()
-    const end = batch.lastOffset + 1n
-    await this.#begin(end)
-    await faultPoint('consumer.attempt.started')
-    try {
-      const finished = await this.#handleAll(batch.messages, end, controls)
-      if (finished) this.#next = end
-    } catch (error) {
-      // Given up in good order: what is done is recorded, and nobody died over the rest.
-      if (this.signal.aborted && error === this.signal.reason) await this.#write()
-      throw error
-    }
+    if (batch.records.length > 0) await this.#handle(batch, controls)
+    else this.#next = batch.nextOffset
     await this.#write()
     await faultPoint('consumer.position.written')
     await controls.commit(this.#next)
     await faultPoint('consumer.offset.committed')
   }
 
-  /**
-   * Everything between the position and this batch was passed over by the client, and again after a seek to the
-   * position: a gap that compaction left before records that nobody sees. Nothing was skipped.
-   */
-  #isBehindGap({ fetchedOffset }: FetchedBatch): boolean {
-    if (fetchedOffset !== this.#behindGap || fetchedOffset !== this.#refused) return false
-    this.#next = fetchedOffset
-    return true
+  async #handle({ records, nextOffset }: FetchedBatch, controls: BatchControls): Promise<void> {
+    await this.#begin(nextOffset)
+    await faultPoint('consumer.attempt.started')
+    try {
+      const finished = await this.#handleAll(records, nextOffset, controls)
+      if (finished) this.#next = nextOffset
+    } catch (error) {
+      // Given up in good order: what is done is recorded, and nobody died over the rest.
+      if (this.signal.aborted && error === this.signal.reason) await this.#write()
+      throw error
+    }
   }
 
   /** Whether all were handled; false when it was asked to stop. */
   async #handleAll(
-    messages: readonly KafkaMessage[],
+    records: readonly ConsumedRecord[],
     end: bigint,
     controls: BatchControls,
   ): Promise<boolean> {
     const { eventsMax, intervalMs } = this.#options.position
     let events = 0
     let since = performance.now()
-    for (const message of messages) {
+    for (const record of records) {
       if (controls.isStopping()) return false
-      const record = recordOf(this.key, message)
-      await this.#runner.run(record, {
+      await this.#runner.run(recordOf(this.key, record), {
         token: this.#token,
         signal: this.signal,
         alone: record.offset < this.#aloneUntil,
@@ -164,7 +122,6 @@ export class Partition<Tx> {
         onBackend: (backend) => void (this.#backend = backend),
       })
       this.#next = record.offset + 1n
-      controls.resolve(message.offset)
       events += 1
       if (events >= eventsMax || performance.now() - since >= intervalMs) {
         await this.#write(end)
@@ -188,12 +145,6 @@ export class Partition<Tx> {
     if (position.next === this.#stored.next && position.inHand === this.#stored.inHand) return
     await this.#positions.move(this.key, this.#token, this.#stored.next, position)
     this.#stored = position
-  }
-
-  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => undefined)
-    return turn
   }
 }
 

@@ -1,13 +1,14 @@
 import { delay, OutboxError } from '@oncebox/core'
+import type { PartitionOffsets, TopicOffsets } from '@oncebox/kafka'
 import type { AttemptStore } from './attempt-store.js'
-import type { ClusterFacts, LogRange } from './cluster-facts.js'
 import type { PartitionStart } from './partition.js'
 import type { PartitionKey, PositionStore, StoredPosition } from './position-store.js'
 
 export interface Positioning {
   readonly positions: PositionStore
   readonly attempts: AttemptStore
-  readonly cluster: ClusterFacts
+  /** The id of the topic that has this name now, and what its logs hold. */
+  readonly topicOffsets: (topic: string, signal: AbortSignal) => Promise<TopicOffsets>
 }
 
 /**
@@ -17,35 +18,35 @@ export interface Positioning {
  * @throws OutboxError CONSUMER_POSITION_OUT_OF_RANGE
  */
 export async function readStarts(
-  { positions, attempts, cluster }: Positioning,
+  { positions, attempts, topicOffsets }: Positioning,
   topic: string,
   partitions: readonly number[],
   signal: AbortSignal,
 ): Promise<readonly PartitionStart[]> {
   // The token first: whatever is read after it belongs to this life of the database or a later one.
   const token = await positions.lifeToken()
-  const topicId = await cluster.topicId(topic)
-  const stored = await storedOrFirst({ positions, cluster }, topic, topicId)
+  const offsets = await topicOffsets(topic, signal)
+  const { topicId } = offsets
+  const stored = await storedOrFirst(positions, topic, offsets)
+  const starts = partitions.map((partition) => {
+    const position = stored.get(partition)
+    if (position === undefined) throw notThereYet({ topic, partition })
+    return { key: { topic, topicId, partition }, position }
+  })
+  await assertInRange(topicOffsets, topic, starts, signal)
   return await Promise.all(
-    partitions.map(async (partition) => {
-      const key: PartitionKey = { topic, topicId, partition }
-      const position = stored.get(partition)
-      if (position === undefined) throw notThereYet(key)
-      await assertInRange(cluster, key, position.next, signal)
-      return { key, token, position, known: await attempts.read(key) }
-    }),
+    starts.map(async (start) => ({ ...start, token, known: await attempts.read(start.key) })),
   )
 }
 
 /** The stored positions; what is missing is written first. */
 async function storedOrFirst(
-  { positions, cluster }: Pick<Positioning, 'positions' | 'cluster'>,
+  positions: PositionStore,
   topic: string,
-  topicId: string,
+  { topicId, partitions }: TopicOffsets,
 ): Promise<ReadonlyMap<number, StoredPosition>> {
   const stored = await positions.read(topicId)
-  const ranges = await cluster.logRanges(topic)
-  const missing = [...ranges].filter(([partition]) => !stored.has(partition))
+  const missing = [...partitions].filter(([partition]) => !stored.has(partition))
   if (missing.length === 0) return stored
   // A consumer that knows the topic reads a new partition from 0, or it would skip what came before it noticed. One
   // that sees the topic for the first time begins with what is still there.
@@ -53,7 +54,9 @@ async function storedOrFirst(
   await positions.insert(
     topic,
     topicId,
-    new Map(missing.map(([partition, { low }]) => [partition, isNewConsumer ? low : 0n])),
+    new Map(
+      missing.map(([partition, { logStartOffset }]) => [partition, isNewConsumer ? logStartOffset : 0n]),
+    ),
   )
   return await positions.read(topicId)
 }
@@ -63,22 +66,30 @@ const rangeTries = 20
 const rangeTryMs = 500
 
 async function assertInRange(
-  cluster: ClusterFacts,
-  key: PartitionKey,
-  next: bigint,
+  topicOffsets: Positioning['topicOffsets'],
+  topic: string,
+  starts: readonly { readonly key: PartitionKey; readonly position: StoredPosition }[],
   signal: AbortSignal,
 ): Promise<void> {
   for (let turn = 1; ; turn += 1) {
-    const range = (await cluster.logRanges(key.topic)).get(key.partition)
-    if (range !== undefined && range.low <= next && next <= range.high) return
-    const mayPass = range === undefined || next > range.high
-    if (!mayPass || turn >= rangeTries) throw outOfRange(key, next, range)
+    const { partitions } = await topicOffsets(topic, signal)
+    const outside = starts.find(
+      ({ key, position }) => !isWithin(partitions.get(key.partition), position.next),
+    )
+    if (outside === undefined) return
+    const { key, position } = outside
+    const log = partitions.get(key.partition)
+    const mayPass = log === undefined || position.next > log.lastStableOffset
+    if (!mayPass || turn >= rangeTries) throw outOfRange(key, position.next, log)
     await delay(rangeTryMs, signal)
   }
 }
 
+const isWithin = (log: PartitionOffsets | undefined, next: bigint): boolean =>
+  log !== undefined && log.logStartOffset <= next && next <= log.lastStableOffset
+
 /** Retriable: a partition that was just added is known to the group before it is known everywhere. */
-function notThereYet({ topic, partition }: PartitionKey): OutboxError {
+function notThereYet({ topic, partition }: Pick<PartitionKey, 'topic' | 'partition'>): OutboxError {
   return new OutboxError(
     'KAFKA_TOPIC_UNAVAILABLE',
     `${topic}-${partition} was assigned, but no broker knows it yet`,
@@ -91,19 +102,19 @@ function notThereYet({ topic, partition }: PartitionKey): OutboxError {
 function outOfRange(
   { topic, topicId, partition }: PartitionKey,
   next: bigint,
-  range: LogRange | undefined,
+  log: PartitionOffsets | undefined,
 ): OutboxError {
-  const log = range === undefined ? 'is not there' : `holds ${range.low} to ${range.high}`
+  const holds = log === undefined ? 'is not there' : `holds ${log.logStartOffset} to ${log.lastStableOffset}`
   return new OutboxError(
     'CONSUMER_POSITION_OUT_OF_RANGE',
-    `${topic}-${partition}: the position is ${next}, but the log ${log}`,
+    `${topic}-${partition}: the position is ${next}, but the log ${holds}`,
     {
       details: {
         topic,
         topicId,
         partition,
         position: String(next),
-        ...(range === undefined ? {} : { low: String(range.low), high: String(range.high) }),
+        ...(log === undefined ? {} : { low: String(log.logStartOffset), high: String(log.lastStableOffset) }),
       },
     },
   )

@@ -1,7 +1,7 @@
 export type { DescribeOptions, KafkaClient, TopicDescription, TopicIdentity } from './client.js'
 export { connectKafka } from './cluster.js'
 export type { Codec, Compression, CompressionType } from './codecs/codec.js'
-export { codecFor, codecOfId } from './codecs/codecs.js'
+export { codecFor } from './codecs/codecs.js'
 export {
   joinGroup,
   type AssignedPartition,
@@ -32,6 +32,7 @@ export type { FetchedBatch, LogOffsets } from './reading/fetched-batch.js'
 export type { PartitionStart } from './reading/partition-cursor.js'
 export { readLastValue, type ReadLastValueOptions } from './reading/read-last-value.js'
 export { readPartition, type ReadPartitionOptions } from './reading/read-partition.js'
+export { readTopicOffsets, type PartitionOffsets, type TopicOffsets } from './reading/topic-offsets.js'
 export type { ConsumedRecord } from './records/batch-record.js'
 export { encodeHeader } from './records/header.js'
 export { PartitionRecords, type PartitionRecordsOptions } from './records/partition-records.js'

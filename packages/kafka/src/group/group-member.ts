@@ -4,7 +4,6 @@ import { clusterOf, topicUnavailable, type Cluster, type TopicLayout } from '../
 import { Deadline } from '../deadline.js'
 import { within } from '../options.js'
 import type { PartitionAddress } from '../partition-offsets.js'
-import { errorCode } from '../protocol/error-codes.js'
 import { leaveGroup } from '../protocol/leave-group.js'
 import type { TopicPartitions } from './consumer-protocol.js'
 import { Generation } from './generation.js'
@@ -44,9 +43,12 @@ export interface GroupAssignment {
   readonly lost: AbortSignal
   /**
    * Commits offsets to Kafka as the member of this generation.
-   * @throws OutboxError KAFKA_GROUP_FENCED when it is over; KAFKA_UNAVAILABLE
+   * @throws OutboxError KAFKA_GROUP_FENCED when it is over; KAFKA_UNAVAILABLE after 30 s, or `deadlineMs`
    */
-  commitOffsets(offsets: readonly GroupOffset[], options?: { readonly signal?: AbortSignal }): Promise<void>
+  commitOffsets(
+    offsets: readonly GroupOffset[],
+    options?: { readonly deadlineMs?: number; readonly signal?: AbortSignal },
+  ): Promise<void>
 }
 
 export interface AssignedPartition extends PartitionAddress {
@@ -55,8 +57,11 @@ export interface AssignedPartition extends PartitionAddress {
 
 /** A member of a consumer group. */
 export interface GroupMember extends AsyncDisposable {
-  /** Waits for what is in hand as a rebalance does, then leaves the group, so that the others need not wait. */
-  leave(): Promise<void>
+  /**
+   * Leaves the group, so that the others need not wait. Before that it waits for what is in hand as a rebalance does, or
+   * for `waitMs` at most.
+   */
+  leave(options?: { readonly waitMs?: number }): Promise<void>
 }
 
 const joinBackoff = { minMs: 200, maxMs: 10_000 }
@@ -98,6 +103,8 @@ class Member implements GroupMember {
   readonly #heartbeatIntervalMs: number
   readonly #rebalanceTimeoutMs: number
   readonly #leaving = new AbortController()
+  /** Aborted when what is in hand is not waited for any longer. */
+  readonly #impatient = new AbortController()
   readonly #running: Promise<void>
   #generation: Generation | undefined
 
@@ -123,11 +130,16 @@ class Member implements GroupMember {
     this.#running = this.#run()
   }
 
-  async leave(): Promise<void> {
+  async leave({ waitMs }: { readonly waitMs?: number } = {}): Promise<void> {
     const left = leaving(this.#options.groupId)
     this.#leaving.abort(left)
     this.#generation?.end(left)
-    await this.#running
+    const timer = waitMs === undefined ? undefined : setTimeout(() => this.#impatient.abort(), waitMs)
+    try {
+      await this.#running
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -182,9 +194,10 @@ class Member implements GroupMember {
     const working = guarded(this.#work(assigned, expected, generation))
 
     await aborted(generation.ending)
-    if (!(await settlesWithin(working, this.#rebalanceTimeoutMs / 2, generation.lost))) {
-      generation.lose(waitedTooLong(metadata, this.#rebalanceTimeoutMs / 2))
-      await settlesWithin(working, this.#rebalanceTimeoutMs / 4)
+    const noLonger = AbortSignal.any([generation.lost, this.#impatient.signal])
+    if (!(await settlesWithin(working, this.#rebalanceTimeoutMs / 2, noLonger))) {
+      generation.lose(waitedTooLong(metadata))
+      await settlesWithin(working, this.#rebalanceTimeoutMs / 4, this.#impatient.signal)
     }
     generation.close()
     this.#generation = undefined
@@ -205,7 +218,7 @@ class Member implements GroupMember {
       partitions,
       ending: generation.ending,
       lost: generation.lost,
-      commitOffsets: (offsets, { signal } = {}) => this.#commit(generation, offsets, signal),
+      commitOffsets: (offsets, options = {}) => this.#commit(generation, offsets, options),
     })
   }
 
@@ -228,10 +241,7 @@ class Member implements GroupMember {
         await delay(topicRetryMs, generation.ending).catch(() => undefined)
         continue
       }
-      for (const topic of missing) {
-        expected.set(topic, 0)
-        this.#options.onTrouble?.(topicUnavailable(topic, errorCode.UNKNOWN_TOPIC_OR_PARTITION))
-      }
+      for (const topic of missing) expected.set(topic, 0)
       return assigned.flatMap(({ topic, partitions }) => {
         const layout = layouts?.get(topic)
         return typeof layout === 'object'
@@ -244,17 +254,21 @@ class Member implements GroupMember {
   /**
    * Looks from time to time whether topics have the numbers of partitions that were expected, and joins again when they do
    * not: partitions were added, or a topic came or went. The leader expects something of all topics, the others only of
-   * those that they were assigned and could not find.
+   * those that they were assigned and could not find. Topics that do not exist are told each time.
    */
   async #watch(expected: ReadonlyMap<string, number>, generation: Generation): Promise<void> {
+    const { topics } = this.#options
     let missing: string | undefined
-    while (!generation.ending.aborted) {
-      await delay(watchMs, generation.ending).catch(() => undefined)
-      const layouts = await this.#layouts([...expected.keys()], generation.ending)
+    for (; !generation.ending.aborted; await delay(watchMs, generation.ending).catch(() => undefined)) {
+      const layouts = await this.#layouts([...new Set([...topics, ...expected.keys()])], generation.ending)
       if (layouts === undefined) continue
       const countOf = (topic: string): number => {
         const layout = layouts.get(topic)
         return typeof layout === 'object' ? layout.leaders.length : 0
+      }
+      for (const topic of topics) {
+        const layout = layouts.get(topic)
+        if (typeof layout === 'number') this.#options.onTrouble?.(topicUnavailable(topic, layout))
       }
       const grown = [...expected.keys()].find((topic) => countOf(topic) > (expected.get(topic) ?? 0))
       const shrunk = [...expected.keys()].find((topic) => countOf(topic) < (expected.get(topic) ?? 0))
@@ -290,10 +304,13 @@ class Member implements GroupMember {
   async #commit(
     generation: Generation,
     offsets: readonly GroupOffset[],
-    signal: AbortSignal | undefined,
+    {
+      deadlineMs = commitDeadlineMs,
+      signal,
+    }: { readonly deadlineMs?: number; readonly signal?: AbortSignal },
   ): Promise<void> {
     using deadline = new Deadline(
-      commitDeadlineMs,
+      deadlineMs,
       `committing offsets of group ${generation.metadata.groupId}`,
       signal,
     )
@@ -327,10 +344,10 @@ const topicChanged = (metadata: GroupMetadata, topic: string): OutboxError =>
     { details: { ...metadata, topic } },
   )
 
-const waitedTooLong = (metadata: GroupMetadata, ms: number): OutboxError =>
+const waitedTooLong = (metadata: GroupMetadata): OutboxError =>
   new OutboxError(
     'KAFKA_GROUP_FENCED',
-    `group ${metadata.groupId}: what was in hand was not finished within ${ms} ms, and the group waits no longer`,
+    `group ${metadata.groupId}: what was in hand was not finished in time, and is not waited for any longer`,
     { details: { ...metadata } },
   )
 
@@ -349,9 +366,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** Whether the promise settles before the time is over, or the signal is aborted. */
-async function settlesWithin(promise: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<boolean> {
+async function settlesWithin(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<boolean> {
   const late = new AbortController()
-  const waits = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])
+  const waits = AbortSignal.any([late.signal, signal])
   const timer = setTimeout(() => late.abort(), ms)
   try {
     return await Promise.race([
