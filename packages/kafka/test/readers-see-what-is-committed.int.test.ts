@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest'
+import { CompressionTypes } from 'kafkajs'
+import { expect, onTestFinished, test } from 'vitest'
+import { connectKafka } from '../src/index.js'
 import { beginTransaction, follow } from './following.js'
 import { numbered, setUp } from './fixture.js'
 
@@ -127,6 +129,31 @@ test('nothing is seen past an open transaction, and the last stable offset says 
   await untilOffset(10n)
   expect(values()).toEqual([...numbered('before', 3), ...numbered('behind', 3)])
   await until(() => loop.progress({ topic, partition: 0 })?.lastStableOffset === 10n)
+})
+
+test('what decompresses to more than may be in memory at once is delivered in parts, and nothing between them is lost', async () => {
+  const { brokers, topic } = await setUp()
+  const client = await connectKafka({ brokers, decompressedBytesMax: 1_048_576 })
+  onTestFinished(() => client.close())
+  const writer = await beginTransaction(brokers)
+  for (const name of ['a', 'b', 'c', 'd'])
+    await writer.send({
+      topic,
+      compression: CompressionTypes.GZIP,
+      messages: [{ value: name.repeat(600_000) }],
+    })
+  await writer.commit()
+  const { batches, halted, loop, untilOffset, values } = follow(client)
+  loop.assign([{ topic, partition: 0, offset: 0n }])
+  await untilOffset(5n)
+  expect(halted).toEqual([])
+  expect(values().map((value) => value[0])).toEqual(['a', 'b', 'c', 'd'])
+  expect(batches.map(({ fetchedOffset, nextOffset }) => [fetchedOffset, nextOffset])).toEqual([
+    [0n, 1n],
+    [1n, 2n],
+    [2n, 3n],
+    [3n, 5n],
+  ])
 })
 
 test('what many transactions of many writers commit is what Apache’s own consumer reads', async () => {

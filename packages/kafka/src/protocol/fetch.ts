@@ -5,6 +5,8 @@ export interface FetchRequest {
   readonly maxWaitMs: number
   /** Of the whole answer. The broker returns at least one batch, however large, of the first partition that has one. */
   readonly maxBytes: number
+  /** `read-committed` ends at the last stable offset and names the aborted transactions. */
+  readonly isolation: 'read-committed' | 'read-uncommitted'
   readonly topics: readonly {
     readonly topicId: string
     readonly partitions: readonly {
@@ -42,10 +44,8 @@ export interface AbortedTransaction {
   readonly firstOffset: bigint
 }
 
-const readCommitted = 1
-
 /**
- * Fetch 13, read_committed, without a fetch session. By topic id: a topic that was deleted and created again under the
+ * Fetch 13, without a fetch session. By topic id: a topic that was deleted and created again under the
  * same name answers UNKNOWN_TOPIC_ID instead of other people's records.
  */
 export const fetch: Api<FetchRequest, FetchAnswer> = {
@@ -54,7 +54,8 @@ export const fetch: Api<FetchRequest, FetchAnswer> = {
   version: 13,
   needs: { topic: 'Read' },
   encode: (writer, request) => {
-    writer.int32(-1).int32(request.maxWaitMs).int32(1).int32(request.maxBytes).int8(readCommitted)
+    writer.int32(-1).int32(request.maxWaitMs).int32(1).int32(request.maxBytes)
+    writer.int8(request.isolation === 'read-committed' ? 1 : 0)
     writer.int32(0).int32(-1) // no fetch session
     writer.compactArray(request.topics, (topic) => {
       writer.uuid(topic.topicId)

@@ -104,6 +104,7 @@ export class BrokerFetcher {
       answer = await this.#ask({
         maxWaitMs,
         maxBytes,
+        isolation: 'read-committed',
         topics: topicsOf(asked, Math.min(partitionBytesMax, maxBytes)),
       })
     } catch (error) {

@@ -49,7 +49,7 @@ export function committedRecords(
       aborting.add(transaction.producerId)
     }
     if (batch.control) {
-      if (aborting.size > 0 && batch.aborts) aborting.delete(batch.producerId)
+      if (aborting.size > 0 && batch.marker === 'abort') aborting.delete(batch.producerId)
     } else if (
       lastOffset >= from &&
       !(aborting.size > 0 && batch.transactional && aborting.has(batch.producerId))

@@ -3,6 +3,7 @@ import { OutboxError } from '@oncebox/core'
 import { batchAttributes, batchLayout, batchMagic, batchOverheadBytes } from './batch-layout.js'
 import { readRecords, type ConsumedRecord } from './batch-record.js'
 import type { Decompression } from './decompression.js'
+import { RecordScanner } from './record-scanner.js'
 
 /** The whole batches in `bytes`; a batch cut off at the end is left to the next fetch. */
 export function* readBatches(bytes: Buffer): Generator<ConsumedBatch> {
@@ -29,7 +30,7 @@ const lastOffsetOf = (bytes: Buffer, at: number): bigint =>
   bytes.readBigInt64BE(at + batchLayout.baseOffset) +
   BigInt(bytes.readInt32BE(at + batchLayout.lastOffsetDelta))
 
-const abortMarker = 0
+const abortType = 0
 
 /** A batch as it was read: a place in the answer. Its records are checked and decoded only when asked for. */
 export class ConsumedBatch {
@@ -68,28 +69,19 @@ export class ConsumedBatch {
     return (this.#attributes & batchAttributes.control) !== 0
   }
 
-  /** Whether its marker ends the transaction by an abort. */
-  get aborts(): boolean {
-    if (!this.control) return false
-    const [marker] = this.#read(this.#body) // none when compaction has emptied the batch; brokers do not compress markers
-    // A marker's key is two 16-bit numbers, version and type.
-    return marker?.key?.readInt16BE(2) === abortMarker
+  /** How its marker ends the transaction; undefined for a batch of records, and for one that compaction has emptied. */
+  get marker(): 'commit' | 'abort' | undefined {
+    if (!this.control || this.#recordCount === 0) return undefined
+    const scanner = new RecordScanner(this.#checkedBody()) // brokers do not compress markers
+    scanner.next()
+    // The key is two 16-bit numbers, version and type.
+    return scanner.key?.readInt16BE(2) === abortType ? 'abort' : 'commit'
   }
 
   /** @throws OutboxError KAFKA_BATCH_TOO_LARGE, KAFKA_CODEC_MISSING; KAFKA_PROTOCOL, also when the checksum is wrong */
   records(decompression: Decompression): ConsumedRecord[] {
-    const codecId = this.#attributes & batchAttributes.compression
-    const body = this.#body
-    // An empty batch is what compaction left of one: its attributes still name the codec.
-    return this.#read(
-      codecId === 0 || body.length === 0 ? body : decompression.records(body, codecId, this.#baseOffset),
-    )
-  }
-
-  #read(body: Buffer): ConsumedRecord[] {
-    this.#check()
     const timestamp = (field: number): number => Number(this.#bytes.readBigInt64BE(this.#at + field))
-    return readRecords(body, this.#bytes.readInt32BE(this.#at + batchLayout.recordCount), {
+    return readRecords(this.#decompressed(decompression), this.#recordCount, {
       baseOffset: this.#baseOffset,
       baseTimestampMs: timestamp(batchLayout.baseTimestamp),
       appendTimestampMs:
@@ -99,21 +91,52 @@ export class ConsumedBatch {
     })
   }
 
+  /**
+   * The last record that has this key, among those from `from` up to but excluding `end`; the value is a view. Without an
+   * object for each record. Throws as {@link records} does.
+   */
+  lastOf(
+    key: Uint8Array,
+    { from, end }: { readonly from: bigint; readonly end: bigint },
+    decompression: Decompression,
+  ): { readonly offset: bigint; readonly value: Buffer | null } | undefined {
+    const base = this.#baseOffset
+    const [first, behind] = [Number(from - base), Number(end - base)]
+    const scanner = new RecordScanner(this.#decompressed(decompression))
+    let last: { offset: bigint; value: Buffer | null } | undefined
+    for (let left = this.#recordCount; left > 0; left--) {
+      scanner.next()
+      if (scanner.offsetDelta >= first && scanner.offsetDelta < behind && scanner.keyEquals(key))
+        last = { offset: base + BigInt(scanner.offsetDelta), value: scanner.value }
+    }
+    return last
+  }
+
+  #decompressed(decompression: Decompression): Buffer {
+    const codecId = this.#attributes & batchAttributes.compression
+    const body = this.#checkedBody()
+    // An empty batch is what compaction left of one: its attributes still name the codec.
+    return codecId === 0 || body.length === 0 ? body : decompression.records(body, codecId, this.#baseOffset)
+  }
+
+  get #recordCount(): number {
+    return this.#bytes.readInt32BE(this.#at + batchLayout.recordCount)
+  }
+
   get #baseOffset(): bigint {
     return this.#bytes.readBigInt64BE(this.#at + batchLayout.baseOffset)
   }
 
-  get #body(): Buffer {
-    return this.#bytes.subarray(this.#at + batchLayout.records, this.#end)
-  }
-
-  #check(): void {
-    const sum = crc32c(this.#bytes.subarray(this.#at + batchLayout.attributes, this.#end))
-    if (sum === this.#bytes.readUInt32BE(this.#at + batchLayout.crc)) return
-    throw new OutboxError(
-      'KAFKA_PROTOCOL',
-      `the batch at offset ${this.#baseOffset} has another checksum than it says: it was damaged on its way or on the broker`,
-      { details: { offset: String(this.#baseOffset) } },
-    )
+  /** The records as they stand there, after a look at the checksum. */
+  #checkedBody(): Buffer {
+    const checked = this.#bytes.subarray(this.#at + batchLayout.attributes, this.#end)
+    if (crc32c(checked) !== this.#bytes.readUInt32BE(this.#at + batchLayout.crc)) {
+      throw new OutboxError(
+        'KAFKA_PROTOCOL',
+        `the batch at offset ${this.#baseOffset} has another checksum than it says: it was damaged on its way or on the broker`,
+        { details: { offset: String(this.#baseOffset) } },
+      )
+    }
+    return checked.subarray(batchLayout.records - batchLayout.attributes)
   }
 }
