@@ -46,6 +46,8 @@ export interface OpenShardRequest {
 /** Two constant keys, so that compaction keeps the newest of each: under one, the claim would remove the position. */
 const positionKey = Buffer.from('position')
 const claimKey = Buffer.from('claim')
+/** Claims and aborted positions behind the last position, with their markers, that make it worth being committed again. */
+const renewedBehind = 10_000n
 
 /**
  * The start sequence, also after any doubt: raise the epoch in the database; initialise both transactional ids, which
@@ -113,6 +115,9 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
       found === null
         ? await begin({ request, state, session, progress, incarnation, genesis })
         : await resume({ request, state, progress, position: decodePosition(found.value) })
+    // Left by runs that never got as far as a batch: read past once, and not again at each start.
+    if (found !== null && session.claimOffset - found.offset > renewedBehind)
+      await session.publish({ partitions: [progressRecord(progress, shard, found.value)] })
     return { shard, epoch, incarnation, lifeToken: state.lifeToken, progress, session, position }
   } catch (error) {
     await session.close()
@@ -254,8 +259,11 @@ export function positionRecord(
   shard: number,
   position: Position,
 ): PartitionRecords {
+  return progressRecord(progress, shard, encodePosition(position))
+}
+
+function progressRecord(progress: TopicDescription, shard: number, value: Buffer): PartitionRecords {
   const records = new PartitionRecords(progress.name, shard, { maxMessageBytes: progress.maxMessageBytes })
-  const value = encodePosition(position)
   const source = Buffer.concat([positionKey, value])
   records.append(Date.now(), source, 0, positionKey.length, positionKey.length, source.length, 0, [])
   return records
