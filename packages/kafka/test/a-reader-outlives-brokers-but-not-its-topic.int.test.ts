@@ -1,4 +1,4 @@
-import { createTopic, randomName, sharedStack, startPrivateKafka } from '@internal/stack'
+import { createTopic, randomName, sharedStack, startKafkaCluster, startPrivateKafka } from '@internal/stack'
 import { OutboxError } from '@oncebox/core'
 import { expect, test } from 'vitest'
 import { connectKafka } from '../src/index.js'
@@ -112,6 +112,41 @@ test('a broker that is killed and comes back is read on from where it was, nothi
   expect(halted).toEqual([])
   for (const partition of [0, 1]) {
     expect(values(partition)).toEqual([...numbered('before', 20), ...numbered('after', 20)])
+    const own = batches.filter((batch) => batch.partition === partition)
+    expect(own.slice(1).map(({ fetchedOffset }) => fetchedOffset)).toEqual(
+      own.slice(0, -1).map(({ nextOffset }) => nextOffset),
+    )
+  }
+})
+
+test('each broker of three is killed in turn: the new leaders are read on, nothing twice, nothing left out', async () => {
+  await using cluster = await startKafkaCluster()
+  const { brokers } = cluster
+  const { client, open, topic, records } = await setUp({ brokers, partitions: 6 })
+  const partitions = [0, 1, 2, 3, 4, 5]
+  const { batches, halted, loop, until, values } = follow(client)
+  loop.assign(partitions.map((partition) => ({ topic, partition, offset: 0n })))
+  const written: string[] = []
+  const write = async (name: string): Promise<void> => {
+    const session = await open()
+    await session.publish({
+      partitions: partitions.map((partition) => records(numbered(name, 20), partition)),
+    })
+    await session.close()
+    written.push(...numbered(name, 20))
+    await until(() => partitions.every((partition) => values(partition).length === written.length), 60_000)
+  }
+  await write('first')
+  for (const id of [1, 2, 3]) {
+    await cluster.node(id).kill()
+    await write(`without-${id}`)
+    await cluster.node(id).start()
+  }
+  await write('last')
+
+  expect(halted).toEqual([])
+  for (const partition of partitions) {
+    expect(values(partition)).toEqual(written)
     const own = batches.filter((batch) => batch.partition === partition)
     expect(own.slice(1).map(({ fetchedOffset }) => fetchedOffset)).toEqual(
       own.slice(0, -1).map(({ nextOffset }) => nextOffset),

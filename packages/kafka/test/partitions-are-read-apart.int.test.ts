@@ -3,7 +3,7 @@ import { startPrivateKafka, type PrivateKafka } from '@internal/stack'
 import { delay } from '@oncebox/core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, follow } from './following.js'
-import { numbered, setUp, type Fixture } from './fixture.js'
+import { numbered, recordsOf, setUp, type Fixture } from './fixture.js'
 import { moment } from './moment.js'
 
 let proxy: Proxy
@@ -22,13 +22,13 @@ afterAll(async () => {
 const throughProxy = (partitions = 1): Promise<Fixture> =>
   setUp({ partitions, brokers: [`${proxy.host}:${proxy.port}`], judgeBrokers: kafka.brokers })
 
-/** A topic with values `<partition>-0` to `<partition>-<count - 1>` in each partition. */
+/** A topic with values `<partition>-0` to `<partition>-<count - 1>` in each partition, in record batches of some 50. */
 async function filled(partitions: number, count: number): Promise<Fixture> {
   const fixture = await throughProxy(partitions)
   const session = await fixture.open()
   await session.publish({
     partitions: Array.from({ length: partitions }, (_, partition) =>
-      fixture.records(numbered(`${partition}`, count), partition),
+      recordsOf(fixture.topic, partition, 1_024, numbered(`${partition}`, count)),
     ),
   })
   await session.close()
@@ -120,6 +120,19 @@ test('a slow handler holds its own partition only, with one batch waiting behind
 
   finish.reach()
   await untilOffset(2_001n, 0)
+})
+
+test('a partition where nothing happens does not set the pace of a busy one', async () => {
+  const { client, topic } = await filled(2, 1_000)
+  const { loop, untilOffset } = follow(client, {
+    partitionBytesMax: 1_024,
+    waitMsMax: 5_000, // one fetch in so long, whenever a batch waits while the broker is asked for the other partition
+    handle: () => delay(5),
+  })
+  const since = performance.now()
+  loop.assign([0, 1].map((partition) => ({ topic, partition, offset: partition === 0 ? 0n : 1_001n })))
+  await untilOffset(1_001n, 0)
+  expect(performance.now() - since).toBeLessThan(10_000)
 })
 
 test('as many partitions are handled at once as the owner wants, each of them one batch at a time', async () => {
