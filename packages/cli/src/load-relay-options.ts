@@ -24,6 +24,7 @@ export async function loadRelayOptions(
   if (kafka === undefined) throw missing('Kafka brokers', 'ONCEBOX_KAFKA_BROKERS')
   const eventsMax = wholeNumber(environment, 'ONCEBOX_BATCH_EVENTS_MAX')
   const idleMsMax = wholeNumber(environment, 'ONCEBOX_POLL_IDLE_MS_MAX')
+  const leaseMs = wholeNumber(environment, 'ONCEBOX_LEASE_MS')
   return defineRelay({
     ...config,
     name,
@@ -31,6 +32,7 @@ export async function loadRelayOptions(
     kafka,
     batch: { ...config.batch, ...(eventsMax === undefined ? {} : { eventsMax }) },
     poll: { ...config.poll, ...(idleMsMax === undefined ? {} : { idleMsMax }) },
+    ...(leaseMs === undefined ? {} : { leaseMs }),
     http: http(config, environment),
   })
 }

@@ -13,7 +13,9 @@ export const channels = {
   relayIdle: channel('oncebox:relay:idle'),
   /** A doubt: the relay re-opens from Kafka: `{ relay, shard, error }`. */
   relayReopening: channel('oncebox:relay:reopening'),
-  /** The relay has stopped by itself: `{ relay, shard, error }`. */
+  /** Another process has the shard, and this one publishes it no more: `{ relay, shard, error }`. */
+  relayLost: channel('oncebox:relay:lost'),
+  /** The relay has stopped by itself: `{ relay, shard, error }`, without `shard` when it is not about one. */
   relayFailed: channel('oncebox:relay:failed'),
   /** Events were committed by this process: wakes a relay in the same process. `{ source, events }`. */
   outboxCommitted: channel('oncebox:outbox:committed'),

@@ -81,9 +81,14 @@ export const errorCodes = {
     true,
     'create the topic, or grant the ACL that the message names; nothing was skipped and publishing goes on by itself',
   ),
-  RELAY_SHARD_MAP_CHANGED: row(
+  RELAY_SHARD_MAP_CHANGED: row(false, 'none: the relay reads the new shard map by itself'),
+  RELAY_RESHARDING: row(
+    true,
+    'wait for oncebox reshard; if it was interrupted, run it again with the same arguments',
+  ),
+  RELAY_SHARD_MAP_INVALID: row(
     false,
-    'start the relay again: the shard map in the database has another generation',
+    'restore the row of outbox.shard_map that the message names: it is written by oncebox reshard only',
   ),
   RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
 

@@ -23,10 +23,13 @@ test.each(['delete', 'compact,delete'])(
   },
 )
 
-test('another number of partitions than shards is refused', async () => {
+test('partitions that are missing are added, and none is taken away', async () => {
   const { client, progress } = await setUp()
-  await expect(ensureProgressTopic(client, { topic: progress, partitions: 2 })).rejects.toMatchObject({
-    code: 'KAFKA_PROGRESS_TOPIC_INVALID',
+  const more = ensureProgressTopic(client, { topic: progress, partitions: 3 })
+  const asWell = ensureProgressTopic(client, { topic: progress, partitions: 3 })
+  expect(await Promise.all([more, asWell])).toMatchObject([{ partitions: 3 }, { partitions: 3 }])
+  expect(await ensureProgressTopic(client, { topic: progress, partitions: 1 })).toMatchObject({
+    partitions: 3,
   })
 })
 

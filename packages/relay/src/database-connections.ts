@@ -8,8 +8,8 @@ export interface DatabaseConnections extends AsyncDisposable {
 }
 
 export async function connectDatabase(config: ClientConfig, name: string): Promise<DatabaseConnections> {
-  const reader = connection(config, `oncebox-relay ${name} reader`)
-  const recorder = connection(config, `oncebox-relay ${name} recorder`)
+  const reader = clientFor(config, `oncebox-relay ${name} reader`)
+  const recorder = clientFor(config, `oncebox-relay ${name} recorder`)
   const dispose = async (): Promise<void> => {
     await Promise.allSettled([reader.end(), recorder.end()])
   }
@@ -23,7 +23,19 @@ export async function connectDatabase(config: ClientConfig, name: string): Promi
   return { reader, recorder, [Symbol.asyncDispose]: dispose }
 }
 
-function connection(config: ClientConfig, applicationName: string): Client {
+/** A connection of its own. */
+export async function connectClient(config: ClientConfig, applicationName: string): Promise<Client> {
+  const client = clientFor(config, applicationName)
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    await client.end().catch(() => undefined)
+    throw error
+  }
+}
+
+function clientFor(config: ClientConfig, applicationName: string): Client {
   const client = new pg.Client({
     keepAlive: true,
     connectionTimeoutMillis: 10_000,

@@ -38,6 +38,11 @@ export interface RelayOptions {
   }
   /** Kafka aborts a transaction that a dead relay left open after this. Default 30,000; 1,000 to 900,000. */
   readonly transactionTimeoutMs?: number
+  /**
+   * How long the other processes of this relay wait for a sign of life before they take its shards over. Default
+   * 3,000; 300 to 600,000.
+   */
+  readonly leaseMs?: number
   /** How long start() keeps trying before it gives up with the last error. Default 60,000. */
   readonly startTimeoutMs?: number
   /** `/metrics` and `/healthz`. Default: off as a library, 127.0.0.1:9464 as a daemon. Port 0 takes a free one. */
@@ -67,6 +72,7 @@ export interface ResolvedRelayOptions {
   readonly progressTopic: string
   readonly replicationFactor: number | undefined
   readonly transactionTimeoutMs: number
+  readonly leaseMs: number
   readonly startTimeoutMs: number
   readonly http: { readonly host: string; readonly port: number } | undefined
 }
@@ -108,6 +114,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
       1_000,
       900_000,
     ),
+    leaseMs: whole('leaseMs', options.leaseMs ?? 3_000, 300, 600_000),
     startTimeoutMs: whole('startTimeoutMs', options.startTimeoutMs ?? 60_000, 1, 86_400_000),
     http: options.http
       ? { host: options.http.host ?? '127.0.0.1', port: whole('http.port', options.http.port, 0, 65_535) }

@@ -50,7 +50,7 @@ test('health is red until the shard is opened, then green, and metrics count wha
     { state: 'running', sinceProgressMs: expect.any(Number) as number },
   ])
   const metrics = await (await fetch(`${relay.httpUrl}/metrics`)).text()
-  expect(metrics).toContain(`oncebox_relay_events_total{relay="${bed.relayName}"} 3`)
+  expect(metrics).toContain(`oncebox_relay_events_total{shard="0",relay="${bed.relayName}"} 3`)
   expect((await fetch(`${relay.httpUrl}/other`)).status).toBe(404)
 })
 

@@ -1,51 +1,66 @@
 import { expect, test } from 'vitest'
 import { describeVerdict } from '@internal/audit'
 import { createRelay } from '../src/index.js'
-import { setUp, startRelayProcess, untilPublished } from './bed.js'
+import { setUp, startRelayProcess, untilPublished, untilSeen, untilStopped } from './bed.js'
 
-test('a second relay with the same name takes over, the first stops with RELAY_FENCED', async () => {
+test('a second relay with the same name stands by, and takes over when the first gives its shard back', async () => {
   await using bed = await setUp()
-  const first = createRelay(bed.options)
+  await using first = createRelay(bed.options)
   await first.start()
-  await bed.emit(['a', 'b'])
   await using second = createRelay(bed.options)
   await second.start()
-  await expect(first.stopped).rejects.toMatchObject({ code: 'RELAY_FENCED' })
-  expect(first.state).toBe('failed')
-  const published = untilPublished(bed.relayName, 1)
-  await bed.emit(['c'])
-  await published
+  expect([first.shards, second.shards]).toEqual([[0], []])
+  const opened = untilSeen('relayOpened', bed.relayName)
   await first.stop()
+  await opened
+  const published = untilPublished(bed.relayName, 2)
+  await bed.emit(['a', 'b'])
+  await published
+  expect(second.shards).toEqual([0])
   expect(describeVerdict(await bed.verdict())).toEqual([])
 })
 
-test('a relay process paused between Produce and EndTxn, and woken after a takeover, changes nothing', async () => {
+test('the shard of a killed relay process is taken over when its lease has ended, and not before', async () => {
   await using bed = await setUp()
   await bed.emit(['a', 'b', 'c'])
-  const paused = startRelayProcess(bed, {
-    fault: 'relay.produce.acked@1:stop',
-    env: { ONCEBOX_LOG_LEVEL: 'warn' },
+  const leaseMs = 1_500
+  const killed = startRelayProcess(bed, {
+    fault: 'relay.endtxn.acked@2:kill',
+    env: { ONCEBOX_LEASE_MS: String(leaseMs) },
   })
+  await killed.ended
+  const { rows } = await bed.pool.query<{ at: Date }>('select max(at) as at from outbox.heartbeats')
+  await using next = createRelay(bed.options)
+  const opened = untilSeen('relayOpened', bed.relayName)
+  await next.start()
+  await opened
+  const { rows: claims } = await bed.pool.query<{ at: Date }>('select max(at) as at from outbox.claims')
+  const waitedMs = Number(claims[0]?.at) - Number(rows[0]?.at)
+  expect(waitedMs).toBeGreaterThanOrEqual(leaseMs)
+  expect(waitedMs).toBeLessThan(leaseMs + 2_000)
+  const published = untilPublished(bed.relayName, 1)
+  await bed.emit(['a'])
+  await published
+  expect(describeVerdict(await bed.verdict())).toEqual([])
+})
+
+test('a relay process paused between Produce and EndTxn, and woken after a takeover, changes nothing and stands by', async () => {
+  await using bed = await setUp()
+  await bed.emit(['a', 'b', 'c'])
+  // The first batch is position 0.
+  const paused = startRelayProcess(bed, { fault: 'relay.produce.acked@2:stop' })
   await untilStopped(paused.child.pid ?? 0)
   await using fresh = createRelay(bed.options)
   const published = untilPublished(bed.relayName, 4)
   await fresh.start()
   await bed.emit(['a'])
   await published
+  const lost = paused.untilSaid('RELAY_FENCED')
   paused.child.kill('SIGCONT')
+  await lost
+  paused.child.kill('SIGTERM')
   const { code, output } = await paused.ended
-  expect(code, output).toBe(1)
-  expect(output).toContain('RELAY_FENCED')
+  expect(code, output).toBe(0)
+  expect(fresh.shards).toEqual([0])
   expect(describeVerdict(await bed.verdict())).toEqual([])
 })
-
-/** Linux names a stopped process T; there is nothing to wait on for a process that has stopped itself but its state. */
-async function untilStopped(pid: number): Promise<void> {
-  const { readFile } = await import('node:fs/promises')
-  for (let attempt = 0; attempt < 2_000; attempt++) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    if (stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error('the process did not stop itself')
-}

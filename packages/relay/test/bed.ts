@@ -1,4 +1,5 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { spawn, type ChildProcess } from 'node:child_process'
 import pg from 'pg'
@@ -35,7 +36,7 @@ export interface Bed extends AsyncDisposable {
 }
 
 export const outboxTemplate = {
-  name: 'relay-outbox-1',
+  name: 'relay-outbox-2',
   prepare: async (url: string): Promise<void> => {
     await migrateOutbox(url)
   },
@@ -63,6 +64,7 @@ export async function setUp(
       db: { connectionString: database.url },
       kafka: { brokers },
       logger: silent,
+      leaseMs: 600,
       ...options.relay,
     },
     emit: async (keys, payload = Buffer.from('{}')) => {
@@ -149,7 +151,7 @@ export async function untilPublished(
 
 /** Resolves at the relay's next message on a channel of core. */
 export async function untilSeen(
-  name: 'relayIdle' | 'relayOpened' | 'relayReopening' | 'relayFailed',
+  name: 'relayIdle' | 'relayOpened' | 'relayReopening' | 'relayLost' | 'relayFailed',
   relay: string,
   signal = AbortSignal.timeout(60_000),
 ): Promise<unknown> {
@@ -186,6 +188,8 @@ export interface RelayProcess {
   readonly child: ChildProcess
   /** Resolves with how it ended. */
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>
+  /** Resolves when its output contains the text. */
+  untilSaid(text: string): Promise<void>
 }
 
 export function startRelayProcess(
@@ -199,18 +203,39 @@ export function startRelayProcess(
       ONCEBOX_DATABASE_URL: bed.url,
       ONCEBOX_KAFKA_BROKERS: sharedStack().kafka.brokers.join(','),
       ONCEBOX_HTTP_PORT: 'off',
+      ONCEBOX_LEASE_MS: '600',
       ...(options.fault === undefined ? {} : { ONCEBOX_FAULT: options.fault }),
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
+  const said = new EventEmitter()
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    stream?.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+      said.emit('said')
+    })
   const ended = once(child, 'exit').then(([code, signal]) => ({
     code: code as number | null,
     signal: signal as NodeJS.Signals | null,
     output,
   }))
-  return { child, ended }
+  const untilSaid = async (text: string): Promise<void> => {
+    while (!output.includes(text)) await Promise.race([once(said, 'said'), failWhenEnded()])
+  }
+  const failWhenEnded = async (): Promise<never> => {
+    throw new Error(`the process ended first: ${(await ended).output}`)
+  }
+  return { child, ended, untilSaid }
+}
+
+/** Linux names a stopped process T; there is nothing to wait on for a process that has stopped itself but its state. */
+export async function untilStopped(pid: number): Promise<void> {
+  for (let attempt = 0; attempt < 2_000; attempt++) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+    if (stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error('the process did not stop itself')
 }

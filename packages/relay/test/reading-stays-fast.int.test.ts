@@ -20,7 +20,7 @@ test('without statistics, a live window is read by txid and a backlog by seq, pa
   const from = parseSnapshot(await snapshot(bed))
   await bed.pool.query(fill, [bed.topic, 10])
   const to = parseSnapshot(await snapshot(bed))
-  const page = { from, to, ended: [from.xmin], rowsMax: 5_000, bytesMax: 4_000_000 }
+  const page = { from, to, ended: [from.xmin], rowsMax: 5_000, bytesMax: 4_000_000, condition: '' }
 
   const live = await planOf(bed, readWindow({ ...page, after: 0n }), readSettings(false))
   expect(live.scans).not.toContain('Seq Scan')

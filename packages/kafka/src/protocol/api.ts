@@ -2,7 +2,7 @@ import type { Reader } from '../wire/reader.js'
 import type { Writer } from '../wire/writer.js'
 
 /** What a principal may be allowed to do, and to what, in the words of `kafka-acls`. */
-type AclOperation = 'Read' | 'Write' | 'Create' | 'Describe' | 'DescribeConfigs'
+type AclOperation = 'Read' | 'Write' | 'Create' | 'Alter' | 'Describe' | 'DescribeConfigs'
 export type AclResourceType = 'topic' | 'group' | 'transactional-id' | 'cluster'
 
 /** By what a request names, the operation without which a broker refuses it. */

@@ -2,6 +2,7 @@ import { OutboxError } from '@oncebox/core'
 import { addOffsetsToTxn } from './add-offsets-to-txn.js'
 import { addPartitionsToTxn } from './add-partitions-to-txn.js'
 import { apiVersions, type ApiVersionsAnswer } from './api-versions.js'
+import { createPartitions } from './create-partitions.js'
 import { createTopics } from './create-topics.js'
 import { describeConfigs } from './describe-configs.js'
 import { describeProducers } from './describe-producers.js'
@@ -24,6 +25,7 @@ import { transactionVersionOf, type TransactionVersion } from './transaction-ver
 import { txnOffsetCommit } from './txn-offset-commit.js'
 
 const always = [
+  createPartitions,
   createTopics,
   describeConfigs,
   describeProducers,

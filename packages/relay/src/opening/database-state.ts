@@ -1,12 +1,14 @@
 import type { Client, QueryResultRow } from 'pg'
 import { OutboxError } from '@oncebox/core'
 import { checkSchema } from '@oncebox/outbox'
+import { parseShardMap, type ShardMap } from '../sharing/shard-map.js'
 
 /** What a start reads from the database before it touches Kafka. */
 export interface DatabaseState {
   readonly lifeToken: string
-  readonly generation: number
-  readonly shards: number
+  readonly map: ShardMap
+  /** Whether the shards of this generation have a beginning: in the first they make it themselves, later `reshard` does. */
+  readonly begun: boolean
   /** The Kafka cluster and progress topic to which this shard was bound at its first start; undefined before that. */
   readonly bound: { readonly clusterId: string; readonly progressTopicId: string } | undefined
 }
@@ -14,14 +16,17 @@ export interface DatabaseState {
 interface StateRow {
   readonly token: string | null
   readonly generation: number
-  readonly shards: number
+  readonly map: unknown
+  readonly begun: boolean
   readonly cluster_id: string | null
   readonly topic_id: string | null
 }
 
 const readState = `
 select (select token from outbox.life) as token,
-       m.generation, jsonb_array_length(m.map -> 'shards') as shards,
+       m.generation, m.map,
+       m.generation = 1 or exists (select from outbox.windows w
+                                    where w.shard = $1 and w.generation = m.generation and w.window_number = 0) as begun,
        i.kafka_cluster_id as cluster_id, i.progress_topic_id as topic_id
   from (select generation, map from outbox.shard_map order by generation desc limit 1) m
   left join outbox.initialised i on i.generation = m.generation and i.shard = $1`
@@ -31,6 +36,30 @@ const beginLife = `insert into outbox.life default values on conflict do nothing
 
 /** @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SERVER_UNSUPPORTED, RELAY_STANDBY_REFUSED */
 export async function readDatabaseState(client: Client, shard: number): Promise<DatabaseState> {
+  await checkServer(client)
+  let row = await readRow(client, shard)
+  if (row.token === null) {
+    await client.query(beginLife)
+    row = await readRow(client, shard)
+  }
+  if (row.token === null)
+    throw new OutboxError('RELAY_LIFE_ENDED', 'the life token vanished while it was written')
+  return {
+    lifeToken: row.token,
+    map: parseShardMap(row.generation, row.map),
+    begun: row.begun,
+    bound:
+      row.cluster_id === null || row.topic_id === null
+        ? undefined
+        : { clusterId: row.cluster_id, progressTopicId: row.topic_id },
+  }
+}
+
+/**
+ * The server is a primary that has schema outbox.
+ * @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SCHEMA_NEWER, OUTBOX_SERVER_UNSUPPORTED, RELAY_STANDBY_REFUSED
+ */
+export async function checkServer(client: Client): Promise<void> {
   await checkSchema({
     query: async <Row extends object>(sql: string, parameters: readonly unknown[] = []) => {
       const { rows, rowCount } = await client.query<Row & QueryResultRow>(sql, [...parameters])
@@ -41,22 +70,6 @@ export async function readDatabaseState(client: Client, shard: number): Promise<
   const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
   if (rows[0]?.standby !== false)
     throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
-  let row = await readRow(client, shard)
-  if (row.token === null) {
-    await client.query(beginLife)
-    row = await readRow(client, shard)
-  }
-  if (row.token === null)
-    throw new OutboxError('RELAY_LIFE_ENDED', 'the life token vanished while it was written')
-  return {
-    lifeToken: row.token,
-    generation: row.generation,
-    shards: row.shards,
-    bound:
-      row.cluster_id === null || row.topic_id === null
-        ? undefined
-        : { clusterId: row.cluster_id, progressTopicId: row.topic_id },
-  }
 }
 
 async function readRow(client: Client, shard: number): Promise<StateRow> {

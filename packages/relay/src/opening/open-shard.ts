@@ -13,7 +13,8 @@ import type { DatabaseConnections } from '../database-connections.js'
 import type { ResolvedRelayOptions } from '../options.js'
 import { decodePosition, encodePosition, type Position } from '../position.js'
 import { beginning } from '../reading/snapshot.js'
-import { claimShard } from './claim-shard.js'
+import { claimShard } from '../sharing/claim-shard.js'
+import { shardCondition, type ShardDefinition } from '../sharing/shard-map.js'
 import { readDatabaseState, type DatabaseState } from './database-state.js'
 import { ensureGenesis, recordInitialised, type Genesis } from './genesis.js'
 import { diverged, provePosition } from './prove-position.js'
@@ -24,6 +25,8 @@ export interface OpenShard {
   readonly epoch: number
   readonly incarnation: string
   readonly lifeToken: string
+  /** Which rows of outbox.events are its own, as SQL; empty for all. */
+  readonly condition: string
   readonly progress: TopicDescription
   readonly session: TransactionSession
   readonly position: Position
@@ -32,12 +35,14 @@ export interface OpenShard {
 export interface OpenShardRequest {
   readonly options: ResolvedRelayOptions
   readonly shard: number
+  /** Of the shard map by which this process was given the shard. */
+  readonly generation: number
   readonly kafka: KafkaClient
   readonly database: DatabaseConnections
   /** Names this run of the relay in its claims; unique, so that it knows its own. */
   readonly holder: string
-  /** The epoch this process held before, when it re-opens after a doubt; only its holder may raise it. */
-  readonly heldEpoch: number | undefined
+  /** The epoch this process held before, when it re-opens after a doubt, or the one at which it saw the shard free. */
+  readonly expectedEpoch: number
   /** Told as soon as the epoch is raised, so that a failed start is still the holder of it. */
   readonly onEpoch: (epoch: number) => void
   readonly signal: AbortSignal
@@ -56,19 +61,26 @@ const renewedBehind = 10_000n
  * @throws OutboxError RELAY_FENCED, RELAY_HISTORY_DIVERGED, and what the database and Kafka throw.
  */
 export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
-  const { options, shard, kafka, database, signal } = request
+  const { options, shard, generation, kafka, database, signal } = request
   const before = await readDatabaseState(database.reader, shard)
-  assertOneShard(before)
+  const definition = definitionOf(before, shard, generation)
+  if (!before.begun) {
+    throw new OutboxError(
+      'RELAY_RESHARDING',
+      `the shards of generation ${generation} have no beginning yet: those of the one before are not closed`,
+      { details: { shard, generation } },
+    )
+  }
   const progress = await ensureProgressTopic(kafka, {
     topic: options.progressTopic,
-    partitions: before.shards,
+    partitions: partitionsFor(before.map),
     signal,
     ...(options.replicationFactor === undefined ? {} : { replicationFactor: options.replicationFactor }),
   })
   assertSameKafka(before, kafka.clusterId, progress)
 
   const incarnation = randomUUID()
-  const identity = { shard, generation: before.generation, incarnation }
+  const identity = { shard, generation, incarnation }
   const epoch = await claimShard(
     database.reader,
     {
@@ -79,15 +91,14 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
       progressTopic: progress.name,
       progressTopicId: progress.topicId,
     },
-    request.heldEpoch,
+    request.expectedEpoch,
   )
   request.onEpoch(epoch)
   await faultPoint('relay.epoch.raised')
   // Read again under the epoch: what stood there before may be of an older holder, which could still have published its
   // first batch or seen another shard map. From here on it cannot.
   const state = await readDatabaseState(database.reader, shard)
-  assertOneShard(state)
-  assertSameGeneration(before.generation, state.generation)
+  definitionOf(state, shard, generation)
   assertSameKafka(state, kafka.clusterId, progress)
   const genesis = await ensureGenesis(database.reader, { ...identity, epoch, startAt: options.startAt })
 
@@ -118,28 +129,28 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
     // Left by runs that never got as far as a batch: read past once, and not again at each start.
     if (found !== null && session.claimOffset - found.offset > renewedBehind)
       await session.publish({ partitions: [progressRecord(progress, shard, found.value)] })
-    return { shard, epoch, incarnation, lifeToken: state.lifeToken, progress, session, position }
+    const condition = shardCondition(definition, state.map)
+    return { shard, epoch, incarnation, lifeToken: state.lifeToken, condition, progress, session, position }
   } catch (error) {
     await session.close()
     throw error
   }
 }
 
-function assertOneShard({ shards }: DatabaseState): void {
-  if (shards === 1) return
+/** The shard's part of the outbox, by the map that is in force. */
+function definitionOf({ map }: DatabaseState, shard: number, generation: number): ShardDefinition {
+  const found = map.shards.find((definition) => definition.shard === shard)
+  if (map.generation === generation && found !== undefined) return found
   throw new OutboxError(
     'RELAY_SHARD_MAP_CHANGED',
-    `the shard map has ${shards} shards, this release publishes 1`,
+    `the shard map is of generation ${map.generation}, and of ${generation} before`,
+    { details: { shard, generation, newGeneration: map.generation } },
   )
 }
 
-function assertSameGeneration(known: number, found: number): void {
-  if (known === found) return
-  throw new OutboxError(
-    'RELAY_SHARD_MAP_CHANGED',
-    `the shard map is of generation ${found}, and of ${known} before`,
-  )
-}
+/** A shard has the partition of its number. */
+const partitionsFor = ({ shards }: DatabaseState['map']): number =>
+  Math.max(...shards.map(({ shard }) => shard)) + 1
 
 // A mirrored cluster is another cluster, and a re-created progress topic has forgotten what was published.
 function assertSameKafka(state: DatabaseState, clusterId: string, progress: TopicDescription): void {
@@ -194,7 +205,7 @@ async function begin({
     complete: true,
     clusterId: kafka.clusterId,
     progressTopicId: progress.topicId,
-    shards: state.shards,
+    shards: state.map.shards.length,
     events: 0,
     eventsTotal: 0,
   }
@@ -221,10 +232,10 @@ async function resume({
       { shard, clusterId: position.clusterId, progressTopicId: position.progressTopicId },
     )
   }
-  if (position.window.generation !== state.generation || position.shards !== state.shards) {
+  if (position.window.generation !== state.map.generation) {
     throw new OutboxError(
       'RELAY_SHARD_MAP_CHANGED',
-      `the position is of generation ${position.window.generation}, the shard map of ${state.generation}`,
+      `the position is of generation ${position.window.generation}, the shard map of ${state.map.generation}`,
     )
   }
   // Not initialised is only possible in the first start, between its position 0 and the record of it.
@@ -246,7 +257,7 @@ async function initialise(
 ): Promise<void> {
   await recordInitialised(database.reader, {
     shard,
-    generation: state.generation,
+    generation: state.map.generation,
     relay: options.name,
     clusterId: kafka.clusterId,
     progressTopicId: progress.topicId,

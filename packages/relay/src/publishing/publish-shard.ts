@@ -88,6 +88,7 @@ class ShardPublisher {
       shard: open.shard,
       epoch: open.epoch,
       lifeToken: open.lifeToken,
+      condition: open.condition,
       rowsMax: options.eventsMax,
       bytesMax: options.bytesMax,
     })

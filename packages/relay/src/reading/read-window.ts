@@ -28,6 +28,8 @@ export interface WindowPage {
   readonly after: bigint
   readonly rowsMax: number
   readonly bytesMax: number
+  /** Which rows are the shard's own, as SQL; empty for all. */
+  readonly condition: string
 }
 
 /** Fixed cost of a row in the byte bound: envelope headers and row fields, roughly what it takes in a record batch. */
@@ -52,18 +54,19 @@ export function readWindow(page: WindowPage): string {
 ) to stdout (format binary)`
 }
 
-function rows({ from, to, ended, after }: WindowPage): string {
+function rows({ from, to, ended, after, condition }: WindowPage): string {
+  const own = condition === '' ? '' : ` and ${condition}`
   const select = `select ${columns.join(', ')} from outbox.events`
   const range = `txid >= '${from.xmax}' and txid < '${to.xmax}' and pg_visible_in_snapshot(txid, '${to.text}')`
   const members = ended.length === 0 ? '' : `txid = any ('{${ended.join(',')}}'::xid8[])`
   if (after > 0n || from.xmax <= 3n) {
     // Backlog: walk the seq indexes, merged over the slots, from where the last page ended.
-    return `${select} where seq > ${after} and (${range}${members === '' ? '' : ` or ${members}`})`
+    return `${select} where seq > ${after} and (${range}${members === '' ? '' : ` or ${members}`})${own}`
   }
   // Live: two ranges of the txid index.
   return members === ''
-    ? `${select} where ${range}`
-    : `select * from (${select} where ${range} union all ${select} where ${members}) w`
+    ? `${select} where ${range}${own}`
+    : `select * from (${select} where ${range}${own} union all ${select} where ${members}${own}) w`
 }
 
 /** Settings of a read, for its transaction only: statistics are always wrong after TRUNCATE, so the planner is led. */

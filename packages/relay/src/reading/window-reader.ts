@@ -37,6 +37,8 @@ export interface WindowReaderOptions {
   readonly shard: number
   readonly epoch: number
   readonly lifeToken: string
+  /** Which rows are the shard's own, as SQL; empty for all. */
+  readonly condition: string
   readonly rowsMax: number
   readonly bytesMax: number
 }
@@ -66,7 +68,7 @@ export class WindowReader implements PageReader {
   }
 
   async #read(cursor: Cursor): Promise<Page | undefined> {
-    const { shard, epoch, lifeToken, rowsMax, bytesMax } = this.#options
+    const { shard, epoch, lifeToken, condition, rowsMax, bytesMax } = this.#options
     const backlog = cursor.to !== undefined || cursor.from.xmax <= 3n
     const begin = `begin isolation level read committed read only; ${readSettings(backlog)} ${takeSnapshot({ shard, epoch, lifeToken, window: cursor.anchor })}`
     // A query of several statements answers a list of results; the driver's types know only one.
@@ -80,7 +82,7 @@ export class WindowReader implements PageReader {
       if (isEmptyWindow(cursor.from, to)) return undefined
       const ended = endedSince(cursor.from, to)
       const bytes = await this.#copy(
-        readWindow({ from: cursor.from, to, ended, after: cursor.after, rowsMax, bytesMax }),
+        readWindow({ from: cursor.from, to, ended, after: cursor.after, rowsMax, bytesMax, condition }),
       )
       return {
         rows: new CopyRows(bytes, columns.length),

@@ -18,16 +18,14 @@ const lockClass = 0x6f6e6365
 
 /**
  * Raises the epoch of a shard and returns it. The lock is taken exclusively, so no statement of an older holder that
- * checked its epoch is still on its way. `expected` is the epoch this process held: when somebody else has raised it
- * since, the shard has a new holder. An epoch that this holder raised without learning of it (the commit was not
+ * checked its epoch is still on its way. An epoch that this holder raised without learning of it (the commit was not
  * answered) is its own: taken for a rival's, it would stop a relay that is alone.
+ *
+ * @param expected The epoch that this process holds, or at which it has seen the shard without a live holder: when
+ *   somebody else has raised it since, the shard is his.
  * @throws OutboxError RELAY_FENCED
  */
-export async function claimShard(
-  client: Client,
-  claim: Claim,
-  expected: number | undefined,
-): Promise<number> {
+export async function claimShard(client: Client, claim: Claim, expected: number): Promise<number> {
   await client.query('begin isolation level read committed')
   try {
     await client.query('set local synchronous_commit = on')
@@ -38,7 +36,7 @@ export async function claimShard(
       [claim.shard],
     )
     const highest = Number(held.rows[0]?.epoch ?? 0)
-    if (expected !== undefined && highest !== expected && held.rows[0]?.holder !== claim.holder) {
+    if (highest !== expected && held.rows[0]?.holder !== claim.holder) {
       throw new OutboxError('RELAY_FENCED', `shard ${claim.shard} of relay ${claim.relay} has a new holder`, {
         details: { shard: claim.shard, epoch: expected, newEpoch: highest },
       })

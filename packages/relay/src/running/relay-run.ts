@@ -1,0 +1,228 @@
+import pg, { type Client } from 'pg'
+import { channels, delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { connectClient } from '../database-connections.js'
+import { checkServer } from '../opening/database-state.js'
+import type { RelayMetrics } from '../observing/relay-metrics.js'
+import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
+import type { OpenReader } from '../publishing/publish-shard.js'
+import { Membership, type Sharing } from '../sharing/membership.js'
+import { planShare } from '../sharing/share-shards.js'
+import { ShardRunner, type RunnerEnd } from './shard-runner.js'
+
+export interface RelayRunParts {
+  readonly options: ResolvedRelayOptions
+  /** Names this run in the database: one run of a relay in one process, and nobody else. */
+  readonly holder: string
+  readonly openReader: OpenReader
+  readonly metrics: RelayMetrics
+  readonly log: RelayLogger
+}
+
+// A lease outlives two lost heartbeats.
+const beatsPerLease = 3
+const reconnectBackoff = { minMs: 50, maxMs: 5_000 }
+
+/**
+ * One life of a relay process, from start to stop: it says that it is alive, publishes its share of the shards, gives
+ * back what others should have, and takes over what nobody holds.
+ */
+export class RelayRun {
+  readonly #parts: RelayRunParts
+  readonly #runners = new Map<number, ShardRunner>()
+  readonly #tasks = new Set<Promise<void>>()
+  readonly #stopping = new AbortController()
+  /** Resolves when the share of this process is opened for the first time; rejects when the run ends before. */
+  readonly settled: Promise<void>
+  #tellSettled: () => void = () => undefined
+  #tellFailed: (error: unknown) => void = () => undefined
+  #isSettled = false
+  #wake: () => void = () => undefined
+  #failure: { readonly error: unknown } | undefined
+  #lastError: unknown
+
+  constructor(parts: RelayRunParts) {
+    this.#parts = parts
+    this.settled = new Promise((resolve, reject) => {
+      this.#tellSettled = resolve
+      this.#tellFailed = reject
+    })
+    this.settled.catch(() => undefined)
+  }
+
+  /** The shards that are published here, ascending. */
+  get shards(): readonly number[] {
+    return [...this.#runners.keys()].sort((a, b) => a - b)
+  }
+
+  /** Ends the run; what is in hand is finished first. */
+  stop(reason: unknown): void {
+    this.#stopping.abort(reason)
+    this.#wake()
+  }
+
+  /** Resolves when the run was stopped; rejects when it cannot go on. */
+  async start(): Promise<void> {
+    const { signal } = this.#stopping
+    try {
+      for (let failures = 0; !signal.aborted && this.#failure === undefined;) {
+        try {
+          await this.#belong(signal, () => (failures = 0))
+        } catch (error) {
+          this.#lastError = error
+          if (signal.aborted) break
+          if (isFinal(error) || (!this.#isSettled && isRefusal(error))) throw error
+          await this.#backOff(error, ++failures, signal)
+        }
+      }
+      if (this.#failure !== undefined) throw this.#failure.error
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    } finally {
+      await this.#stopRunners([...this.#runners.values()])
+      await Promise.all(this.#tasks)
+      // Stopped before anything was opened: what stood in the way says more than that it took too long.
+      this.#tellFailed(this.#failure?.error ?? this.#lastError ?? signal.reason)
+    }
+  }
+
+  /** Beats and shares over one connection, until it is lost or the run is stopped. */
+  async #belong(signal: AbortSignal, worked: () => void): Promise<void> {
+    const { options, holder } = this.#parts
+    const client: Client = await connectClient(options.db, `oncebox-relay ${options.name} member`)
+    try {
+      await checkServer(client)
+      const membership = new Membership(client, {
+        relay: options.name,
+        holder,
+        leaseMs: options.leaseMs,
+      })
+      while (!signal.aborted && this.#failure === undefined) {
+        const sharing = await membership.beat()
+        worked()
+        await this.#share(sharing, membership)
+        await this.#untilNextBeat(signal)
+      }
+      await this.#leave(membership)
+    } finally {
+      await client.end().catch(() => undefined)
+    }
+  }
+
+  async #share(sharing: Sharing, membership: Membership): Promise<void> {
+    const { holder } = this.#parts
+    const { claim, release } = planShare(sharing, holder)
+    // Not awaited: opening a shard, or finishing one, may outlast the lease, and heartbeats must go on.
+    if (release.length > 0) this.#inBackground(this.#give(release, membership))
+    for (const shard of claim) if (!this.#runners.has(shard)) this.#take(shard, sharing)
+    if (!this.#isSettled) this.#inBackground(this.#settle())
+  }
+
+  async #settle(): Promise<void> {
+    await Promise.all([...this.#runners.values()].map((runner) => runner.openedOrEnded()))
+    if (this.#failure !== undefined || this.#stopping.signal.aborted) return
+    this.#isSettled = true
+    this.#tellSettled()
+  }
+
+  #inBackground(task: Promise<void>): void {
+    const tracked = task
+      .catch((error: unknown) => {
+        // A release that was not written costs the others the rest of the lease.
+        this.#lastError = error
+      })
+      .finally(() => this.#tasks.delete(tracked))
+    this.#tasks.add(tracked)
+  }
+
+  #take(shard: number, { map, epochs }: Sharing): void {
+    const { options, holder, openReader, metrics, log } = this.#parts
+    const runner = new ShardRunner({
+      options,
+      shard,
+      generation: map.generation,
+      seenEpoch: epochs.get(shard) ?? 0,
+      holder,
+      openReader,
+      observer: metrics.ofShard(shard),
+      log,
+    })
+    this.#runners.set(shard, runner)
+    void runner.ended.then((end) => this.#onEnd(runner, end))
+  }
+
+  #onEnd(runner: ShardRunner, end: RunnerEnd): void {
+    const { options, metrics, log } = this.#parts
+    const { shard } = runner
+    if (this.#runners.get(shard) === runner) this.#runners.delete(shard)
+    this.#lastError = runner.lastError ?? this.#lastError
+    metrics.closed(shard)
+    if (end.kind === 'lost') {
+      channels.relayLost.publish({ relay: options.name, shard, error: end.error })
+      log.warn({ shard, err: end.error }, 'another process has the shard')
+    }
+    if (end.kind === 'failed') {
+      channels.relayFailed.publish({ relay: options.name, shard, error: end.error })
+      this.#failure ??= { error: end.error }
+      log.error({ shard, err: end.error, ...remedyOf(end.error) }, 'stopped')
+    }
+    this.#wake()
+  }
+
+  /** Finishes what is in hand of these shards, and gives them back. */
+  async #give(shards: readonly number[], membership: Membership): Promise<void> {
+    const runners = shards.flatMap((shard) => this.#runners.get(shard) ?? [])
+    await this.#stopRunners(runners)
+    for (const { shard, epoch } of runners) if (epoch !== undefined) await membership.release(shard, epoch)
+  }
+
+  async #stopRunners(runners: readonly ShardRunner[]): Promise<void> {
+    for (const runner of runners) runner.stop()
+    await Promise.all(runners.map(({ ended }) => ended))
+  }
+
+  /** In good order, so that others need not wait for the lease to end. */
+  async #leave(membership: Membership): Promise<void> {
+    const held = [...this.#runners.keys()]
+    await this.#give(held, membership)
+    await membership.leave()
+  }
+
+  async #untilNextBeat(signal: AbortSignal): Promise<void> {
+    const wait = new AbortController()
+    this.#wake = () => wait.abort()
+    await delay(this.#parts.options.leaseMs / beatsPerLease, AbortSignal.any([wait.signal, signal])).catch(
+      () => undefined,
+    )
+    this.#wake = () => undefined
+  }
+
+  async #backOff(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
+    const delayMs = nextDelayMs(reconnectBackoff, failures)
+    this.#parts.log.warn({ err: error, delayMs: Math.round(delayMs) }, 'no heartbeat: connecting again')
+    await delay(delayMs, signal).catch(() => undefined)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure === undefined) {
+      const { options, log } = this.#parts
+      channels.relayFailed.publish({ relay: options.name, error })
+      log.error({ err: error, ...remedyOf(error) }, 'stopped')
+    }
+    this.#failure ??= { error }
+  }
+}
+
+const remedyOf = (error: unknown): { remedy?: string } =>
+  OutboxError.is(error) ? { remedy: error.remedy } : {}
+
+/** Whether trying again cannot help. */
+const isFinal = (error: unknown): boolean =>
+  OutboxError.is(error) && !error.retriable && error.code !== 'RELAY_STANDBY_REFUSED'
+
+/** What a server refuses because it was configured so: wrong password, no such database, a missing privilege, a standby. A start says so at once. */
+function isRefusal(error: unknown): boolean {
+  if (OutboxError.is(error, 'RELAY_STANDBY_REFUSED')) return true
+  const sqlState = error instanceof pg.DatabaseError ? (error.code ?? '') : ''
+  return /^(28|3D|42)...$/.test(sqlState)
+}

@@ -1,0 +1,182 @@
+import { channels, delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { connectKafka, type KafkaClient } from '@oncebox/kafka'
+import { bounded, connectDatabase } from '../database-connections.js'
+import { openShard } from '../opening/open-shard.js'
+import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
+import { publishShard, type OpenReader, type PublishObserver } from '../publishing/publish-shard.js'
+import { Wakeup } from '../reading/wakeup.js'
+
+export interface ShardRunnerRequest {
+  readonly options: ResolvedRelayOptions
+  readonly shard: number
+  readonly generation: number
+  /** The epoch at which the shard was seen without a live holder. */
+  readonly seenEpoch: number
+  readonly holder: string
+  readonly openReader: OpenReader
+  readonly observer: ShardObserver
+  readonly log: RelayLogger
+}
+
+/** What metrics and health learn of a shard. */
+export interface ShardObserver extends PublishObserver {
+  opened(): void
+  reopening(error: unknown): void
+}
+
+/** How a shard's run ended: as asked, because somebody else has the shard, or for good. */
+export type RunnerEnd =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'lost'; readonly error: OutboxError }
+  | { readonly kind: 'failed'; readonly error: unknown }
+
+// The wait for an older incarnation's transaction included, which Kafka ends by its own timeout at the latest.
+const openTimeoutMs = 180_000
+const reopenBackoff = { minMs: 50, maxMs: 5_000 }
+
+/** Publishes one shard for as long as this process holds it: opens it, and opens it again after any doubt. */
+export class ShardRunner {
+  readonly shard: number
+  /** Resolves with the end; never rejects. */
+  readonly ended: Promise<RunnerEnd>
+  readonly #request: ShardRunnerRequest
+  readonly #stopping = new AbortController()
+  readonly #firstOpened: Promise<void>
+  #tellOpened: () => void = () => undefined
+  #epoch: number
+  #claimed = false
+  #failedAttempts = 0
+  #lastError: unknown
+
+  constructor(request: ShardRunnerRequest) {
+    this.shard = request.shard
+    this.#request = request
+    this.#epoch = request.seenEpoch
+    this.#firstOpened = new Promise((resolve) => (this.#tellOpened = resolve))
+    this.ended = this.#run()
+  }
+
+  /** The epoch under which this process holds the shard; undefined when it never claimed it. */
+  get epoch(): number | undefined {
+    return this.#claimed ? this.#epoch : undefined
+  }
+
+  /** Why it was opened again last; undefined when it never was. */
+  get lastError(): unknown {
+    return this.#lastError
+  }
+
+  /** Resolves when the shard is opened for the first time, or has ended. */
+  async openedOrEnded(): Promise<void> {
+    await Promise.race([this.#firstOpened, this.ended])
+  }
+
+  /** Finishes what is in hand and ends. */
+  stop(): void {
+    this.#stopping.abort()
+  }
+
+  async #run(): Promise<RunnerEnd> {
+    const { signal } = this.#stopping
+    using wakeup = new Wakeup(this.#request.options)
+    while (!signal.aborted) {
+      try {
+        await this.#openAndPublish(wakeup, signal)
+      } catch (error) {
+        this.#lastError = error
+        if (signal.aborted) break
+        if (isLoss(error)) return { kind: 'lost', error }
+        if (isFinal(error)) return { kind: 'failed', error }
+        await this.#backOff(error, signal)
+      }
+    }
+    return { kind: 'stopped' }
+  }
+
+  async #openAndPublish(wakeup: Wakeup, signal: AbortSignal): Promise<void> {
+    const { options, shard, generation, holder, openReader, observer, log } = this.#request
+    await using database = await connectDatabase(options.db, options.name)
+    const kafka: KafkaClient = await connectKafka(options.kafka, { signal })
+    try {
+      const open = await bounded(
+        database.reader,
+        openTimeoutMs,
+        async () =>
+          await openShard({
+            options,
+            shard,
+            generation,
+            kafka,
+            database,
+            holder,
+            expectedEpoch: this.#epoch,
+            signal,
+            onEpoch: (epoch) => {
+              this.#epoch = epoch
+              this.#claimed = true
+            },
+          }),
+      )
+      const { epoch, incarnation, position } = open
+      observer.opened()
+      channels.relayOpened.publish({ relay: options.name, shard, epoch, incarnation, position })
+      log.info(
+        { shard, epoch, incarnation, batch: position.batch, eventsTotal: position.eventsTotal },
+        'shard opened',
+      )
+      this.#tellOpened()
+      try {
+        await publishShard({
+          options,
+          open,
+          kafka,
+          database,
+          wakeup,
+          observer: this.#observer,
+          openReader,
+          signal,
+        })
+      } finally {
+        await open.session.close()
+      }
+    } finally {
+      await kafka.close()
+    }
+  }
+
+  /** Only work that was done ends a row of failures: opening alone does not, or a refusing topic would be tried without a pause. */
+  readonly #observer: PublishObserver = {
+    idle: () => {
+      this.#failedAttempts = 0
+      this.#request.observer.idle()
+    },
+    published: (batch) => {
+      this.#failedAttempts = 0
+      this.#request.observer.published(batch)
+    },
+  }
+
+  async #backOff(error: unknown, signal: AbortSignal): Promise<void> {
+    const { options, shard, observer, log } = this.#request
+    const delayMs = nextDelayMs(reopenBackoff, ++this.#failedAttempts)
+    channels.relayReopening.publish({ relay: options.name, shard, error })
+    observer.reopening(error)
+    log.warn({ shard, err: error, delayMs: Math.round(delayMs) }, 'opening again from the position in Kafka')
+    await delay(delayMs, signal).catch(() => undefined)
+  }
+}
+
+/** Somebody else has the shard, or the shards were cut anew: this process has no say about it any more. */
+const isLoss = (error: unknown): error is OutboxError =>
+  OutboxError.is(error, 'RELAY_FENCED') || OutboxError.is(error, 'RELAY_SHARD_MAP_CHANGED')
+
+/** Whether trying again cannot help. What is not ours (a lost connection, a refused one) may pass. */
+function isFinal(error: unknown): boolean {
+  return (
+    OutboxError.is(error) &&
+    !error.retriable &&
+    error.code !== 'KAFKA_FENCED' &&
+    error.code !== 'KAFKA_SESSION_CLOSED' &&
+    error.code !== 'RELAY_STANDBY_REFUSED'
+  )
+}
