@@ -37,6 +37,9 @@ test.for([
   [['migrate'], 'ONCEBOX_DATABASE_URL'],
   [['migrate', '--database', 'postgres://x', '--only', 'inbx'], 'it must be outbox or inbox'],
   [['relay'], 'ONCEBOX_RELAY_NAME'],
+  [['reshard'], 'give --shards N'],
+  [['reshard', '--shards', 'many'], 'a whole number from 1 to 256'],
+  [['reshard', '--shards', '2', '--lane', '=2'], 'it names no topic'],
   [['relay', '--config', 'no-such-file.js'], 'no-such-file.js cannot be loaded'],
 ] as const)('%j ends with 2 and a sentence', async ([args, sentence]) => {
   const { code, stderr } = await oncebox(args)
@@ -67,9 +70,9 @@ test('migrate may be run by several processes at once: one applies, the others f
     .flatMap(({ stdout }) => stdout.trim().split('\n'))
     .map((line) => JSON.parse(line) as { schema: string; applied: number[] })
   for (const schema of ['outbox', 'inbox']) {
-    expect(reports.filter((report) => report.schema === schema).flatMap(({ applied }) => applied)).toEqual([
-      1,
-    ])
+    expect(reports.filter((report) => report.schema === schema).flatMap(({ applied }) => applied)).toEqual(
+      schema === 'outbox' ? [1, 2] : [1],
+    )
   }
   expect((await oncebox(['migrate', '--database', database.url])).stdout).toBe(
     'outbox: up to date\ninbox: up to date\n',

@@ -16,6 +16,10 @@ export const faultPoints = {
   'relay.produce.acked': 'every record of the batch is acknowledged, EndTxn is not sent',
   'relay.endtxn.sent': 'EndTxn is on its way, its answer is not read',
   'relay.endtxn.acked': 'the batch is committed, the relay does not know it yet',
+  'relay.reshard.fenced':
+    'nobody publishes the old shards any more, the snapshot at which they end is not recorded',
+  'relay.reshard.recorded': 'the snapshot at which the old shards end is recorded, none is closed',
+  'relay.reshard.closed': 'an old shard is closed, the new ones have no beginning',
   'consumer.attempt.started': 'the attempt is recorded, the handler has not run',
   'consumer.mark.inserted': 'the dedup mark is inserted, the handler has not run',
   'consumer.effect.done': 'the handler has run, COMMIT is not sent',

@@ -33,6 +33,16 @@ create table outbox.releases (
   primary key (shard, epoch)
 );
 
+-- The one snapshot at which all shards of a generation end and those of the next begin, taken when nobody publishes the
+-- old ones any more. A row per new generation.
+create table outbox.reshards (
+  generation  integer     primary key references outbox.shard_map,
+  to_snapshot pg_snapshot not null,
+  txid        xid8        not null default pg_current_xact_id(),
+  at          timestamptz not null default clock_timestamp(),
+  constraint reshards_true_snapshot check (pg_snapshot_xmax(to_snapshot) <= txid)
+);
+
 create or replace function outbox.grant_relay(role name) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -40,7 +50,7 @@ as $$
 begin
   execute format('grant usage on schema outbox to %I', role);
   execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.windows, outbox.initialised, outbox.dead_letters to %I', role);
+  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised, outbox.dead_letters to %I', role);
   execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
 end
 $$;

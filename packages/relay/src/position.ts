@@ -31,6 +31,8 @@ export interface Position {
   /** Events of the batch, and of all batches. */
   readonly events: number
   readonly eventsTotal: number
+  /** The last position of this shard map: the generation that goes on from here, and only that may. */
+  readonly closedFor?: number
 }
 
 // Version of the record: a reader refuses a newer major form, so that two releases can run side by side.
@@ -50,6 +52,7 @@ interface PositionRecord {
   readonly shards: number
   readonly events: number
   readonly eventsTotal: number
+  readonly closedFor?: number
 }
 
 export function encodePosition(position: Position): Buffer {
@@ -88,6 +91,7 @@ export function decodePosition(value: Uint8Array): Position {
     shards,
     events,
     eventsTotal,
+    closedFor,
   } = record
   if (
     !isCount(batch) ||
@@ -106,7 +110,8 @@ export function decodePosition(value: Uint8Array): Position {
     !isCount(window.generation) ||
     !isCount(window.epoch) ||
     !isCount(window.number) ||
-    typeof window.incarnation !== 'string'
+    typeof window.incarnation !== 'string' ||
+    (closedFor !== undefined && !isCount(closedFor))
   ) {
     throw corrupt('a field is missing or of another type')
   }
@@ -123,6 +128,7 @@ export function decodePosition(value: Uint8Array): Position {
     shards,
     events,
     eventsTotal,
+    ...(closedFor === undefined ? {} : { closedFor }),
   }
 }
 

@@ -100,7 +100,7 @@ class SharedRelay implements Relay {
         this.#http = await startHttpServer(this.#options.http, () => this.#state, this.#metrics)
       giveUp.addEventListener('abort', onGiveUp, { once: true })
       if (giveUp.aborted) onGiveUp()
-      this.#stopped = run.start().finally(() => this.#ended(run))
+      this.#stopped = this.#follow(run)
       this.#stopped.catch(() => undefined)
       await run.settled
       if (this.#state === 'starting') this.#state = 'running'
@@ -132,11 +132,16 @@ class SharedRelay implements Relay {
     await this.stop()
   }
 
-  /** The run is over: as asked, or by itself. */
-  async #ended(run: RelayRun): Promise<void> {
-    if (this.#run !== run || this.#state === 'stopping' || this.#state === 'stopped') return
-    this.#state = 'failed'
-    await this.#closeHttp()
+  /** Settles as the run does, whether it was stopped or ended by itself. */
+  async #follow(run: RelayRun): Promise<void> {
+    try {
+      await run.start()
+    } finally {
+      if (this.#run === run && this.#state !== 'stopping' && this.#state !== 'stopped') {
+        this.#state = 'failed'
+        await this.#closeHttp()
+      }
+    }
   }
 
   async #closeHttp(): Promise<void> {

@@ -99,6 +99,44 @@ export const insertEvent = `
 insert into outbox.events (bucket, id, source, topic, type, key, payload)
 values (outbox.bucket($2), outbox.uuid7(), 'test', $1, 'test.happened', $2, $3)`
 
+/** Writers that emit until they are stopped, each with keys of its own, so that a key's order is the order of its sequence numbers. */
+export interface SteadyWriting extends AsyncDisposable {
+  /** Events committed so far. */
+  readonly events: number
+  /** Resolves when so many more are committed. */
+  more(events: number): Promise<void>
+  stop(): Promise<void>
+}
+
+export function emitSteadily(bed: Bed, writers = 3): SteadyWriting {
+  const stopping = new AbortController()
+  const committed = new EventEmitter()
+  let events = 0
+  const running = Promise.all(
+    Array.from({ length: writers }, async (_, writer) => {
+      for (let turn = 0; !stopping.signal.aborted; turn++) {
+        await bed.emit([`writer-${writer}-key-${turn % 5}`])
+        committed.emit('committed', ++events)
+      }
+    }),
+  )
+  running.catch(() => undefined) // awaited by stop()
+  const stop = async (): Promise<void> => {
+    stopping.abort()
+    await running
+  }
+  return {
+    get events() {
+      return events
+    },
+    more: async (count) => {
+      for (let left = count; left > 0; left--) await Promise.race([once(committed, 'committed'), running])
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
 /** Records as the judge takes them, in the order of their partitions. The version is the committed event's own. */
 export function toSightings(
   records: readonly TopicRecord[],

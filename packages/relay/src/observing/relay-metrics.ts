@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { PublishObserver } from '../publishing/publish-shard.js'
 import type { ShardObserver } from '../running/shard-runner.js'
 
 /** What the relay counts, as Prometheus metrics named `oncebox_relay_*`, and the facts that health is judged by. */
@@ -80,6 +81,18 @@ export class RelayMetrics {
         this.#lag.set(labels, Math.max(0, Date.now() - batch.oldestMs))
         this.#transaction.observe(labels, batch.durationMs / 1000)
         this.#batchEvents.observe(labels, batch.events)
+      },
+    }
+  }
+
+  /** Counts what is published of shards that are being closed. */
+  ofClosing(): PublishObserver {
+    return {
+      idle: () => undefined,
+      published: ({ events, bytes }) => {
+        this.#events.inc({ shard: 'closing' }, events)
+        this.#bytes.inc({ shard: 'closing' }, bytes)
+        this.#batches.inc({ shard: 'closing' })
       },
     }
   }

@@ -6,10 +6,14 @@ import { parseShardMap, type ShardMap } from '../sharing/shard-map.js'
 /** What a start reads from the database before it touches Kafka. */
 export interface DatabaseState {
   readonly lifeToken: string
+  /** The shard map of the generation that was asked for. */
   readonly map: ShardMap
-  /** Whether the shards of this generation have a beginning: in the first they make it themselves, later `reshard` does. */
+  readonly newestGeneration: number
+  /** Whether the shard has a beginning: in the first generation it makes one itself, later the reshard does. */
   readonly begun: boolean
-  /** The Kafka cluster and progress topic to which this shard was bound at its first start; undefined before that. */
+  /** Whether Kafka holds a position of this shard and generation. */
+  readonly initialised: boolean
+  /** The Kafka cluster and progress topic to which this outbox was bound at its first start; undefined before that. */
   readonly bound: { readonly clusterId: string; readonly progressTopicId: string } | undefined
 }
 
@@ -17,37 +21,49 @@ interface StateRow {
   readonly token: string | null
   readonly generation: number
   readonly map: unknown
+  readonly newest: number
   readonly begun: boolean
+  readonly initialised: boolean
   readonly cluster_id: string | null
   readonly topic_id: string | null
 }
 
 const readState = `
 select (select token from outbox.life) as token,
-       m.generation, m.map,
+       m.generation, m.map, (select max(generation) from outbox.shard_map) as newest,
        m.generation = 1 or exists (select from outbox.windows w
                                     where w.shard = $1 and w.generation = m.generation and w.window_number = 0) as begun,
-       i.kafka_cluster_id as cluster_id, i.progress_topic_id as topic_id
-  from (select generation, map from outbox.shard_map order by generation desc limit 1) m
-  left join outbox.initialised i on i.generation = m.generation and i.shard = $1`
+       exists (select from outbox.initialised i
+                where i.generation = m.generation and i.shard = $1) as initialised,
+       b.kafka_cluster_id as cluster_id, b.progress_topic_id as topic_id
+  from outbox.shard_map m
+  left join (select kafka_cluster_id, progress_topic_id from outbox.initialised
+              order by generation desc, at desc limit 1) b on true
+ where m.generation = $2`
 
 // The first relay after a crash or promotion begins a new life; two at once agree on one row.
 const beginLife = `insert into outbox.life default values on conflict do nothing`
 
 /** @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SERVER_UNSUPPORTED, RELAY_STANDBY_REFUSED */
-export async function readDatabaseState(client: Client, shard: number): Promise<DatabaseState> {
+export async function readDatabaseState(
+  client: Client,
+  shard: number,
+  generation: number,
+): Promise<DatabaseState> {
   await checkServer(client)
-  let row = await readRow(client, shard)
+  let row = await readRow(client, shard, generation)
   if (row.token === null) {
     await client.query(beginLife)
-    row = await readRow(client, shard)
+    row = await readRow(client, shard, generation)
   }
   if (row.token === null)
     throw new OutboxError('RELAY_LIFE_ENDED', 'the life token vanished while it was written')
   return {
     lifeToken: row.token,
     map: parseShardMap(row.generation, row.map),
+    newestGeneration: row.newest,
     begun: row.begun,
+    initialised: row.initialised,
     bound:
       row.cluster_id === null || row.topic_id === null
         ? undefined
@@ -72,10 +88,13 @@ export async function checkServer(client: Client): Promise<void> {
     throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
 }
 
-async function readRow(client: Client, shard: number): Promise<StateRow> {
-  const { rows } = await client.query<StateRow>(readState, [shard])
+async function readRow(client: Client, shard: number, generation: number): Promise<StateRow> {
+  const { rows } = await client.query<StateRow>(readState, [shard, generation])
   const [row] = rows
   if (row === undefined)
-    throw new OutboxError('OUTBOX_SCHEMA_MISSING', 'outbox.shard_map is empty: the schema is damaged')
+    throw new OutboxError(
+      'OUTBOX_SCHEMA_MISSING',
+      `outbox.shard_map has no generation ${generation}: the schema is damaged`,
+    )
   return row
 }

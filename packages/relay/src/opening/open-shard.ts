@@ -37,6 +37,8 @@ export interface OpenShardRequest {
   readonly shard: number
   /** Of the shard map by which this process was given the shard. */
   readonly generation: number
+  /** Opened to be closed: for the process that ends the shards of a generation when there is a newer one. */
+  readonly toClose?: boolean
   readonly kafka: KafkaClient
   readonly database: DatabaseConnections
   /** Names this run of the relay in its claims; unique, so that it knows its own. */
@@ -62,8 +64,8 @@ const renewedBehind = 10_000n
  */
 export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   const { options, shard, generation, kafka, database, signal } = request
-  const before = await readDatabaseState(database.reader, shard)
-  const definition = definitionOf(before, shard, generation)
+  const before = await readDatabaseState(database.reader, shard, generation)
+  const definition = definitionOf(before, request)
   if (!before.begun) {
     throw new OutboxError(
       'RELAY_RESHARDING',
@@ -97,8 +99,8 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   await faultPoint('relay.epoch.raised')
   // Read again under the epoch: what stood there before may be of an older holder, which could still have published its
   // first batch or seen another shard map. From here on it cannot.
-  const state = await readDatabaseState(database.reader, shard)
-  definitionOf(state, shard, generation)
+  const state = await readDatabaseState(database.reader, shard, generation)
+  definitionOf(state, request)
   assertSameKafka(state, kafka.clusterId, progress)
   const genesis = await ensureGenesis(database.reader, { ...identity, epoch, startAt: options.startAt })
 
@@ -122,12 +124,13 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
       signal,
     })
     await faultPoint('relay.position.read')
+    const last = found === null ? undefined : decodePosition(found.value)
     const position =
-      found === null
+      last === undefined || isClosedFor(last, generation)
         ? await begin({ request, state, session, progress, incarnation, genesis })
-        : await resume({ request, state, progress, position: decodePosition(found.value) })
+        : await resume({ request, state, progress, position: last })
     // Left by runs that never got as far as a batch: read past once, and not again at each start.
-    if (found !== null && session.claimOffset - found.offset > renewedBehind)
+    if (found !== null && position === last && session.claimOffset - found.offset > renewedBehind)
       await session.publish({ partitions: [progressRecord(progress, shard, found.value)] })
     const condition = shardCondition(definition, state.map)
     return { shard, epoch, incarnation, lifeToken: state.lifeToken, condition, progress, session, position }
@@ -137,16 +140,23 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   }
 }
 
-/** The shard's part of the outbox, by the map that is in force. */
-function definitionOf({ map }: DatabaseState, shard: number, generation: number): ShardDefinition {
+/** The shard's part of the outbox, by the map that is in force, or that ends. */
+function definitionOf(
+  { map, newestGeneration }: DatabaseState,
+  { shard, generation, toClose = false }: OpenShardRequest,
+): ShardDefinition {
   const found = map.shards.find((definition) => definition.shard === shard)
-  if (map.generation === generation && found !== undefined) return found
+  if ((toClose || newestGeneration === generation) && found !== undefined) return found
   throw new OutboxError(
     'RELAY_SHARD_MAP_CHANGED',
-    `the shard map is of generation ${map.generation}, and of ${generation} before`,
-    { details: { shard, generation, newGeneration: map.generation } },
+    `the shard map is of generation ${newestGeneration}, and of ${generation} before`,
+    { details: { shard, generation, newGeneration: newestGeneration } },
   )
 }
+
+/** The shard map before ended with this position, so that a shard of this generation can begin. */
+const isClosedFor = ({ window, closedFor }: Position, generation: number): boolean =>
+  window.generation < generation && closedFor === generation
 
 /** A shard has the partition of its number. */
 const partitionsFor = ({ shards }: DatabaseState['map']): number =>
@@ -189,7 +199,7 @@ async function begin({
   genesis,
 }: Beginning): Promise<Position> {
   const { shard, kafka, options } = request
-  if (state.bound !== undefined) {
+  if (state.initialised) {
     throw diverged(
       `Kafka has no position of relay ${options.name}, and the database says that it once had one`,
       { shard, topic: progress.name },
@@ -232,21 +242,29 @@ async function resume({
       { shard, clusterId: position.clusterId, progressTopicId: position.progressTopicId },
     )
   }
-  if (position.window.generation !== state.map.generation) {
+  const { generation } = state.map
+  if (position.window.generation !== generation) {
+    throw diverged(
+      `the last position in Kafka is of shard map generation ${position.window.generation} and was not closed for generation ${generation}`,
+      { shard, generation, found: position.window.generation },
+    )
+  }
+  if (position.closedFor !== undefined && request.toClose !== true) {
     throw new OutboxError(
       'RELAY_SHARD_MAP_CHANGED',
-      `the position is of generation ${position.window.generation}, the shard map of ${state.map.generation}`,
+      `the shards of generation ${generation} are closed for generation ${position.closedFor}`,
+      { details: { shard, generation, newGeneration: position.closedFor } },
     )
   }
   // Not initialised is only possible in the first start, between its position 0 and the record of it.
-  if (state.bound === undefined && position.batch > 0) {
+  if (!state.initialised && position.batch > 0) {
     throw diverged(
       'Kafka has a position of this relay, and the database has never published: another database, or a restored one',
       { shard, batch: position.batch },
     )
   }
   await provePosition(database.reader, shard, position)
-  if (state.bound === undefined) await initialise(request, state, progress)
+  if (!state.initialised) await initialise(request, state, progress)
   return position
 }
 

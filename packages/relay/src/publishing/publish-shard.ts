@@ -40,7 +40,15 @@ export interface PublishObserver {
   published(batch: PublishedBatch): void
 }
 
-export interface PublishedBatch {
+/** How far a shard is when its publishing was stopped. */
+export interface PublishedUpTo {
+  /** As it stands in Kafka. */
+  readonly position: Position
+  /** The newest window that was recorded; an empty one is in no position. */
+  readonly window: WindowName
+}
+
+interface PublishedBatch {
   readonly events: number
   readonly bytes: number
   readonly oldestMs: number
@@ -59,9 +67,9 @@ const txidsDear = 10_000n
  *
  * Reads ahead only while full batches come back: it speeds up a drain, and doubles the latency of a trickle.
  */
-export async function publishShard(request: PublishShardRequest): Promise<void> {
+export async function publishShard(request: PublishShardRequest): Promise<PublishedUpTo> {
   try {
-    await new ShardPublisher(request).run()
+    return await new ShardPublisher(request).run()
   } catch (error) {
     throw asRefusedTopic(error, request.open.progress.name)
   }
@@ -100,7 +108,7 @@ class ShardPublisher {
     this.#confirmed = open.position.complete ? open.position.window : undefined
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<PublishedUpTo> {
     const { signal } = this.#request
     let ahead: Promise<void> | undefined
     try {
@@ -125,6 +133,7 @@ class ShardPublisher {
     } finally {
       await ahead
     }
+    return { position: this.#position, window: this.#window }
   }
 
   async #readBatch(): Promise<{ page: Page; batch: EncodedBatch } | undefined> {

@@ -5,6 +5,7 @@ import { checkServer } from '../opening/database-state.js'
 import type { RelayMetrics } from '../observing/relay-metrics.js'
 import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
 import type { OpenReader } from '../publishing/publish-shard.js'
+import { closeGeneration } from '../resharding/close-generation.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
 import { planShare } from '../sharing/share-shards.js'
 import { ShardRunner, type RunnerEnd } from './shard-runner.js'
@@ -30,6 +31,8 @@ export class RelayRun {
   readonly #parts: RelayRunParts
   readonly #runners = new Map<number, ShardRunner>()
   readonly #tasks = new Set<Promise<void>>()
+  /** The shards of the map before are being closed by this process. */
+  #closing = false
   readonly #stopping = new AbortController()
   /** Resolves when the share of this process is opened for the first time; rejects when the run ends before. */
   readonly settled: Promise<void>
@@ -111,11 +114,51 @@ export class RelayRun {
 
   async #share(sharing: Sharing, membership: Membership): Promise<void> {
     const { holder } = this.#parts
+    const { map } = sharing
+    const ended = [...this.#runners.values()].filter(({ generation }) => generation !== map.generation)
+    if (ended.length > 0)
+      this.#inBackground(
+        this.#give(
+          ended.map(({ shard }) => shard),
+          membership,
+        ),
+      )
+    if (!sharing.begun) return this.#closeOldShards(sharing)
     const { claim, release } = planShare(sharing, holder)
     // Not awaited: opening a shard, or finishing one, may outlast the lease, and heartbeats must go on.
     if (release.length > 0) this.#inBackground(this.#give(release, membership))
     for (const shard of claim) if (!this.#runners.has(shard)) this.#take(shard, sharing)
     if (!this.#isSettled) this.#inBackground(this.#settle())
+  }
+
+  /** The shards were cut anew: one of the processes closes the old ones, and the others wait for it. */
+  #closeOldShards({ map, members }: Sharing): void {
+    const { options, holder, openReader, metrics, log } = this.#parts
+    if (this.#closing || members[0] !== holder) return
+    this.#closing = true
+    const generation = map.generation - 1
+    log.info({ generation }, 'closing the shards of the old map')
+    const closing = closeGeneration({
+      options,
+      holder,
+      generation,
+      openReader,
+      observer: metrics.ofClosing(),
+      signal: this.#stopping.signal,
+    })
+      .then(
+        () => log.info({ generation: generation + 1 }, 'the shards of the new map begin'),
+        (error: unknown) => {
+          if (!this.#stopping.signal.aborted)
+            log.warn({ err: error, generation }, 'the shards of the old map are not closed yet')
+          throw error
+        },
+      )
+      .finally(() => {
+        this.#closing = false
+        this.#wake()
+      })
+    this.#inBackground(closing)
   }
 
   async #settle(): Promise<void> {

@@ -37,6 +37,7 @@ const reopenBackoff = { minMs: 50, maxMs: 5_000 }
 /** Publishes one shard for as long as this process holds it: opens it, and opens it again after any doubt. */
 export class ShardRunner {
   readonly shard: number
+  readonly generation: number
   /** Resolves with the end; never rejects. */
   readonly ended: Promise<RunnerEnd>
   readonly #request: ShardRunnerRequest
@@ -50,6 +51,7 @@ export class ShardRunner {
 
   constructor(request: ShardRunnerRequest) {
     this.shard = request.shard
+    this.generation = request.generation
     this.#request = request
     this.#epoch = request.seenEpoch
     this.#firstOpened = new Promise((resolve) => (this.#tellOpened = resolve))

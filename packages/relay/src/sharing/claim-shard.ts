@@ -13,8 +13,8 @@ export interface Claim {
   readonly progressTopicId: string
 }
 
-// One per use of advisory locks in this schema; the second key is the shard.
-const lockClass = 0x6f6e6365
+/** The first key of the advisory locks on shards; the second is the shard, or -1 for all of them. */
+export const lockClass = 0x6f6e6365
 
 /**
  * Raises the epoch of a shard and returns it. The lock is taken exclusively, so no statement of an older holder that

@@ -15,6 +15,8 @@ export interface MembershipOptions {
 /** What a heartbeat comes back with. */
 export interface Sharing extends SharingView {
   readonly map: ShardMap
+  /** Whether all shards of the map have a beginning: not while a reshard closes those of the one before. */
+  readonly begun: boolean
   /** The epoch under which each shard was last claimed; 0 for never. Whoever claims it names what he has seen. */
   readonly epochs: ReadonlyMap<number, number>
 }
@@ -23,6 +25,7 @@ interface SharingRow {
   readonly standby: boolean
   readonly generation: number
   readonly map: unknown
+  readonly begun: boolean
   readonly members: readonly string[]
   readonly claims: readonly { readonly shard: number; readonly epoch: number; readonly holder: string }[]
 }
@@ -31,7 +34,8 @@ const insertHeartbeat = `
 insert into outbox.heartbeats (relay, holder, lease_ms, leaving) values ($1, $2, $3, $4)`
 
 // The newest heartbeat of a process counts, by the database's clock; one from the future is as good as one of now. Old
-// ones are not looked at: index heartbeats_at. The newest claim of a shard: primary key, backwards.
+// ones are not looked at: index heartbeats_at. The newest claim of a shard: primary key,
+// backwards; one of an older shard map is of nobody.
 const readSharing = `
 with newest as (
   select distinct on (holder) holder, lease_ms, leaving, at
@@ -45,11 +49,15 @@ with newest as (
   select generation, map from outbox.shard_map order by generation desc limit 1
 )
 select pg_is_in_recovery() as standby, map.generation, map.map,
+       map.generation = 1 or not exists (
+         select from jsonb_to_recordset(map.map -> 'shards') as s(shard smallint)
+          where not exists (select from outbox.windows w
+                             where w.shard = s.shard and w.generation = map.generation and w.window_number = 0)) as begun,
        (select coalesce(json_agg(holder order by holder), '[]') from members) as members,
        (select coalesce(json_agg(json_build_object('shard', s.shard, 'epoch', c.epoch,
-                 'holder', case when r.epoch is null then c.holder else '' end) order by s.shard), '[]')
+                 'holder', case when r.epoch is null and c.generation = map.generation then c.holder else '' end) order by s.shard), '[]')
           from jsonb_to_recordset(map.map -> 'shards') as s(shard smallint)
-          cross join lateral (select epoch, holder from outbox.claims
+          cross join lateral (select epoch, generation, holder from outbox.claims
                                where shard = s.shard order by epoch desc limit 1) c
           left join outbox.releases r on r.shard = s.shard and r.epoch = c.epoch) as claims
   from map`
@@ -63,6 +71,8 @@ const beatTimeoutMs = 10_000
 export class Membership {
   readonly #client: Client
   readonly #options: MembershipOptions
+  /** Heartbeats and releases take turns on the connection. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(client: Client, options: MembershipOptions) {
     this.#client = client
@@ -74,21 +84,20 @@ export class Membership {
    * @throws OutboxError RELAY_STANDBY_REFUSED, RELAY_SHARD_MAP_INVALID, OUTBOX_SCHEMA_MISSING; a driver error
    */
   async beat(): Promise<Sharing> {
-    return await bounded(this.#client, beatTimeoutMs, async () => {
+    return await this.#inTurn(async () => {
       await this.#insert(false)
-      const { rows } = await this.#client.query<SharingRow>(readSharing)
-      const [row] = rows
-      if (row === undefined)
-        throw new OutboxError('OUTBOX_SCHEMA_MISSING', 'outbox.shard_map is empty: the schema is damaged')
-      if (row.standby)
-        throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
-      return this.#read(row)
+      return await this.#look()
     })
+  }
+
+  /** Looks, and says nothing of itself. */
+  async look(): Promise<Sharing> {
+    return await this.#inTurn(() => this.#look())
   }
 
   /** Gives a shard back: nobody has to wait for the lease to end. */
   async release(shard: number, epoch: number): Promise<void> {
-    await bounded(this.#client, beatTimeoutMs, async () => {
+    await this.#inTurn(async () => {
       await this.#client.query(
         'insert into outbox.releases (shard, epoch) values ($1, $2) on conflict do nothing',
         [shard, epoch],
@@ -98,7 +107,23 @@ export class Membership {
 
   /** Says that this process wants no shards any more. */
   async leave(): Promise<void> {
-    await bounded(this.#client, beatTimeoutMs, async () => await this.#insert(true))
+    await this.#inTurn(() => this.#insert(true))
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#turn.then(async () => await bounded(this.#client, beatTimeoutMs, work))
+    this.#turn = turn.catch(() => undefined)
+    return await turn
+  }
+
+  async #look(): Promise<Sharing> {
+    const { rows } = await this.#client.query<SharingRow>(readSharing)
+    const [row] = rows
+    if (row === undefined)
+      throw new OutboxError('OUTBOX_SCHEMA_MISSING', 'outbox.shard_map is empty: the schema is damaged')
+    if (row.standby)
+      throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
+    return this.#read(row)
   }
 
   async #insert(leaving: boolean): Promise<void> {
@@ -106,7 +131,7 @@ export class Membership {
     await this.#client.query(insertHeartbeat, [relay, holder, leaseMs, leaving])
   }
 
-  #read({ generation, map: value, members, claims }: SharingRow): Sharing {
+  #read({ generation, map: value, begun, members, claims }: SharingRow): Sharing {
     const map = parseShardMap(generation, value)
     const alive = new Set(members)
     const byShard = new Map(claims.map((claim) => [claim.shard, claim]))
@@ -117,7 +142,7 @@ export class Membership {
         holder: holder !== undefined && alive.has(holder) ? holder : undefined,
       }))
       .sort((a, b) => a.shard - b.shard)
-    const epochs = new Map(map.shards.map(({ shard }) => [shard, Number(byShard.get(shard)?.epoch ?? 0)]))
-    return { map, members, shards, epochs }
+    const epochs = new Map(map.shards.map(({ shard }) => [shard, byShard.get(shard)?.epoch ?? 0]))
+    return { map, begun, members, shards, epochs }
   }
 }

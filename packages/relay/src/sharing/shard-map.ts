@@ -20,7 +20,7 @@ export interface ShardMap {
 export const defaultLane = 'default'
 const bucketMax = 255
 // One partition of the progress topic and two transactional ids each.
-export const shardsMax = 256
+const shardsMax = 256
 
 /**
  * Reads a row of outbox.shard_map.
