@@ -57,6 +57,21 @@ test.each(points)(
   },
 )
 
+test('a shard map that was recorded and not carried out is carried out by the next start', async () => {
+  await using bed = await setUp()
+  await bed.emit(['a', 'b'])
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  await relay.stop()
+  await bed.pool.query('insert into outbox.shard_map (generation, map) select 2, map from outbox.shard_map')
+  await bed.emit(['a', 'c'])
+  const published = untilPublished(bed.relayName, 3)
+  await relay.start()
+  await bed.emit(['a'])
+  await published
+  expect(describeVerdict(await bed.verdict())).toEqual([])
+})
+
 test('a topic in a lane of its own holds nobody else up when it does not exist', async () => {
   await using bed = await setUp()
   await reshard(bed.options, { shards: 1, lanes: [{ topics: ['missing'] }] })
