@@ -27,7 +27,9 @@ const nameOf = ({ topic, partition }: PartitionAddress): string => `${topic}\n${
 /** Errors of a partition that only a person can cure. */
 const final: ReadonlySet<unknown> = new Set([
   'CONSUMER_POSITION_OUT_OF_RANGE',
+  'KAFKA_AUTHENTICATION_FAILED',
   'KAFKA_AUTHORIZATION_FAILED',
+  'KAFKA_TLS_FAILED',
   'KAFKA_UNSUPPORTED',
 ])
 

@@ -62,7 +62,10 @@ export class ConsumerRun<Tx> {
     })
     this.#positioned.catch(() => undefined) // start() may be over when it is rejected
     this.#onPositioned = onPositioned
+    let isFatal = false
     this.#onFatal = (error) => {
+      if (isFatal) return
+      isFatal = true
       onFailed(error)
       onFatal(error)
     }

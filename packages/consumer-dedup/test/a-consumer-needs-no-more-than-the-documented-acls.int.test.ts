@@ -67,6 +67,37 @@ test('without Read on its topic it does not start, and says which ACL it lacks',
   await kafka.grant([acl])
 })
 
+test('without Read on its group it does not start, and says which ACL it lacks', async () => {
+  const acl: Acl = { user, operation: 'Read', resource: 'group', name: group }
+  await kafka.revoke([acl])
+  const consumer = newConsumer()
+  await expect(consumer.start()).rejects.toMatchObject({
+    code: 'KAFKA_AUTHORIZATION_FAILED',
+    details: { operation: 'Read', resourceType: 'group', resourceName: group },
+  })
+  await consumer.stop()
+  await kafka.grant([acl])
+})
+
+test('when Read on its topic is taken away from a consumer that runs, it stops and says so', async () => {
+  const acl: Acl = { user, operation: 'Read', resource: 'topic', name: orders.name }
+  // Describe stays: metadata and offsets are answered, records are not.
+  await kafka.grant([{ ...acl, operation: 'Describe' }])
+  const consumer = newConsumer()
+  await consumer.start()
+  const failed = happens('consumerFailed', consumer.name)
+  await kafka.revoke([acl])
+  expect(await failed).toMatchObject({
+    error: {
+      code: 'KAFKA_AUTHORIZATION_FAILED',
+      details: { operation: 'Read', resourceType: 'topic', resourceName: orders.name },
+    },
+  })
+  await consumer.stop()
+  await kafka.grant([acl])
+  await kafka.revoke([{ ...acl, operation: 'Describe' }])
+})
+
 test('with a wrong password it does not start, and no retry is made of that', async () => {
   const consumer = newConsumer('wrong')
   await expect(consumer.start()).rejects.toMatchObject({ code: 'KAFKA_AUTHENTICATION_FAILED' })

@@ -1,10 +1,11 @@
 import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
 import type { KafkaClient } from '../client.js'
-import { clusterOf, topicUnavailable, type Cluster, type TopicLayout } from '../cluster.js'
+import { clusterOf, type Cluster, type TopicLayout } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { within } from '../options.js'
 import type { PartitionAddress } from '../partition-offsets.js'
 import { leaveGroup } from '../protocol/leave-group.js'
+import { unreadableTopic } from '../reading/unreadable-topic.js'
 import type { TopicPartitions } from './consumer-protocol.js'
 import { Generation } from './generation.js'
 import { GroupCoordinator } from './group-coordinator.js'
@@ -150,8 +151,11 @@ class Member implements GroupMember {
   async #run(): Promise<void> {
     const { signal } = this.#leaving
     try {
+      let isAllowed = false
       for (let failures = 0; !signal.aborted;) {
         try {
+          if (!isAllowed) await this.#lookUpTopics(signal)
+          isAllowed = true
           const joined = await this.#join.join(signal)
           failures = 0
           await this.#serve(joined)
@@ -167,6 +171,27 @@ class Member implements GroupMember {
     } finally {
       await this.#leave()
       await this.#coordinator.close()
+    }
+  }
+
+  /**
+   * Before the first join: a topic that this principal may not read ends it, or the others would wait for a member that reads
+   * nothing. Brokers learn of a new ACL one after the other, so a refused topic is asked for again for some seconds.
+   */
+  async #lookUpTopics(signal: AbortSignal): Promise<void> {
+    const { topics } = this.#options
+    const patientUntil = performance.now() + topicPatienceMs
+    for (let failures = 0; ;) {
+      const layouts = await this.#layouts(topics, signal)
+      if (layouts === undefined) failures += 1
+      const errors = topics.flatMap((topic) => {
+        const layout = layouts?.get(topic)
+        return typeof layout === 'number' ? [unreadableTopic(topic, layout)] : []
+      })
+      const refused = errors.find(({ retriable }) => !retriable)
+      if (layouts !== undefined && refused === undefined) return // one that is missing is shared out when it is there
+      if (refused !== undefined && performance.now() >= patientUntil) throw refused
+      await delay(layouts === undefined ? nextDelayMs(joinBackoff, failures) : topicRetryMs, signal)
     }
   }
 
@@ -259,6 +284,7 @@ class Member implements GroupMember {
   async #watch(expected: ReadonlyMap<string, number>, generation: Generation): Promise<void> {
     const { topics } = this.#options
     let missing: string | undefined
+    let refused: string | undefined
     for (; !generation.ending.aborted; await delay(watchMs, generation.ending).catch(() => undefined)) {
       const layouts = await this.#layouts([...new Set([...topics, ...expected.keys()])], generation.ending)
       if (layouts === undefined) continue
@@ -268,7 +294,12 @@ class Member implements GroupMember {
       }
       for (const topic of topics) {
         const layout = layouts.get(topic)
-        if (typeof layout === 'number') this.#options.onTrouble?.(topicUnavailable(topic, layout))
+        if (typeof layout !== 'number') continue
+        const error = unreadableTopic(topic, layout)
+        // Brokers learn of a new ACL one after the other, so a refusal counts when it was seen twice.
+        if (!error.retriable && refused === topic) throw error
+        if (!error.retriable) refused = topic
+        this.#options.onTrouble?.(error)
       }
       const grown = [...expected.keys()].find((topic) => countOf(topic) > (expected.get(topic) ?? 0))
       const shrunk = [...expected.keys()].find((topic) => countOf(topic) < (expected.get(topic) ?? 0))

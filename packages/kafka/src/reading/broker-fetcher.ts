@@ -1,6 +1,6 @@
 import { OutboxError } from '@oncebox/core'
 import type { BrokerConnections } from '../broker-connections.js'
-import type { Cluster } from '../cluster.js'
+import { topicUnavailable, type Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { describeCode, errorCode, topicNotReady } from '../protocol/error-codes.js'
 import { failureClassOf } from '../protocol/failure-class.js'
@@ -29,6 +29,8 @@ interface FetcherOptions {
   readonly connections: BrokerConnections
   readonly partitionBytesMax: number
   readonly waitMsMax: number
+  /** How long a refusal may last before the owner is told. */
+  readonly patienceMs: number
   readonly signal: AbortSignal
 }
 
@@ -149,12 +151,11 @@ export class BrokerFetcher {
   }
 
   #take({ cursor, topicId, fetchOffset }: Asked, part: PartitionFetch, answerBytes: number): void {
-    if (mayPass(part.errorCode))
-      return this.#host.onFailed(cursor, refused(cursor, part.errorCode, 'KAFKA_TOPIC_UNAVAILABLE'))
+    if (mayPass(part.errorCode)) return this.#refuse(cursor, part.errorCode)
     if (part.errorCode === errorCode.OFFSET_OUT_OF_RANGE)
       return this.#host.onHalted(cursor, outOfRange(cursor, fetchOffset))
     if (part.errorCode !== errorCode.NONE)
-      return this.#host.onHalted(cursor, refused(cursor, part.errorCode, 'KAFKA_PROTOCOL'))
+      return this.#host.onHalted(cursor, unreadable(cursor, fetchOffset, describeCode(part.errorCode)))
     const { logStartOffset, lastStableOffset, highWatermark } = part
     cursor.succeed()
     cursor.log = { logStartOffset, lastStableOffset, highWatermark }
@@ -177,6 +178,15 @@ export class BrokerFetcher {
       aborted: part.aborted,
     })
     this.#host.onAccepted(cursor)
+  }
+
+  /** The look-up finds out what it is, except that Read is missing where Describe is not. */
+  #refuse(cursor: PartitionCursor, code: number): void {
+    const error = topicUnavailable(cursor.topic, code, fetch)
+    // Brokers learn of a new ACL one after the other.
+    const isDenied = error.code === 'KAFKA_AUTHORIZATION_FAILED'
+    if (isDenied && cursor.failingMs >= this.#options.patienceMs) this.#host.onHalted(cursor, error)
+    else this.#host.onFailed(cursor, error)
   }
 
   #failAll(asked: readonly Asked[], error: unknown): void {
@@ -213,17 +223,6 @@ function topicsOf(asked: readonly Asked[], maxBytes: number): FetchRequest['topi
 }
 
 const placeOf = ({ topic, partition }: PartitionCursor): string => `${topic}-${partition}`
-
-function refused(
-  cursor: PartitionCursor,
-  code: number,
-  as: 'KAFKA_TOPIC_UNAVAILABLE' | 'KAFKA_PROTOCOL',
-): OutboxError {
-  const { topic, partition, topicId } = cursor
-  return new OutboxError(as, `fetching ${placeOf(cursor)}: ${describeCode(code)}`, {
-    details: { topic, partition, topicId, code },
-  })
-}
 
 function outOfRange(cursor: PartitionCursor, offset: bigint): OutboxError {
   const { topic, partition, topicId } = cursor

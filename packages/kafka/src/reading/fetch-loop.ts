@@ -204,6 +204,7 @@ class Loop implements FetchLoop {
         connections: this.#connections,
         partitionBytesMax: this.#partitionBytesMax,
         waitMsMax: this.#waitMsMax,
+        patienceMs: topicPatienceMs,
         signal: this.#stopping.signal,
       },
     )

@@ -1,8 +1,9 @@
 import { OutboxError } from '@oncebox/core'
-import { topicUnavailable, type Cluster, type TopicLayout } from '../cluster.js'
+import type { Cluster, TopicLayout } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { errorCode } from '../protocol/error-codes.js'
 import type { PartitionCursor } from './partition-cursor.js'
+import { unreadableTopic } from './unreadable-topic.js'
 import { Wakeup } from './wakeup.js'
 
 /** What the locator needs of the loop that it serves. */
@@ -78,7 +79,7 @@ export class PartitionLocator {
     const leader = layout.leaders[cursor.partition]
     if (leader === undefined) return this.#missing(cursor, errorCode.UNKNOWN_TOPIC_OR_PARTITION)
     if (leader === leaderless)
-      return this.#host.onFailed(cursor, topicUnavailable(cursor.topic, errorCode.LEADER_NOT_AVAILABLE))
+      return this.#host.onFailed(cursor, unreadableTopic(cursor.topic, errorCode.LEADER_NOT_AVAILABLE))
     cursor.topicId = layout.topicId
     cursor.leader = leader
     this.#host.onPlaced(cursor)
@@ -86,14 +87,7 @@ export class PartitionLocator {
 
   /** The topic is deleted or refused, or so new that this broker does not know it yet. */
   #missing(cursor: PartitionCursor, code: number): void {
-    const error =
-      code === errorCode.TOPIC_AUTHORIZATION_FAILED
-        ? new OutboxError(
-            'KAFKA_AUTHORIZATION_FAILED',
-            `topic ${cursor.topic}: this principal may not read it`,
-            { details: { topic: cursor.topic, code } },
-          )
-        : topicUnavailable(cursor.topic, code)
+    const error = unreadableTopic(cursor.topic, code)
     if (cursor.failingMs >= this.#options.patienceMs) this.#host.onHalted(cursor, error)
     else this.#host.onFailed(cursor, error)
   }
