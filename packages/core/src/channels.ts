@@ -33,7 +33,7 @@ export const channels = {
   consumerSkipped: channel('oncebox:consumer:skipped'),
   /** A position was given up and is read again: `{ consumer, topic, partition, error }`. */
   consumerRepositioning: channel('oncebox:consumer:repositioning'),
-  /** The membership of the group broke and is built again: `{ consumer, error }`. */
+  /** Something of Kafka is away or was lost, and is tried again: a broker, the membership, a topic: `{ consumer, error }`. */
   consumerRestarting: channel('oncebox:consumer:restarting'),
   /** The consumer has stopped by itself: `{ consumer, error }`. */
   consumerFailed: channel('oncebox:consumer:failed'),
