@@ -2,12 +2,13 @@ import { writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Benchmark, Figure } from './benchmark.js'
+import { readingBenchmark } from './reading/reading-benchmark.js'
 import { relayBenchmark } from './relay/relay-benchmark.js'
 import { sessionBenchmark } from './session/session-benchmark.js'
 import { missedTargets } from './targets.js'
 
 // `pnpm bench NAME [--json FILE] [--check]`: figures as min, median, max over the rounds of one run.
-const benchmarks: readonly Benchmark[] = [relayBenchmark, sessionBenchmark]
+const benchmarks: readonly Benchmark[] = [relayBenchmark, sessionBenchmark, readingBenchmark]
 
 const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N] [--compression TYPE]
 

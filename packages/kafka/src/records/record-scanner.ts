@@ -57,18 +57,21 @@ export class RecordScanner {
   /** The headers that stand here, for a scanner that begins at `headersAt` of a record. */
   headers(): RecordHeaders {
     return Array.from({ length: this.#varint() }, (): [string, Buffer] => {
-      const name = (this.#bytes() ?? nothing).toString('utf8')
-      return [name, this.#bytes() ?? nothing]
+      const nameAt = this.#skip()
+      const name = this.#body.toString('utf8', nameAt, this.#at)
+      const valueAt = this.#skip()
+      return [name, valueAt < 0 ? nothing : this.#body.subarray(valueAt, this.#at)]
     })
   }
 
-  #bytes(): Buffer | null {
-    const length = this.#varint()
-    if (length < 0) return null
+  /** Steps over bytes behind their length; where they begin, or -1 for null. */
+  #skip(): number {
+    const bytes = this.#varint()
+    if (bytes < 0) return -1
     const start = this.#at
-    this.#at += length
+    this.#at += bytes
     if (this.#at > this.#body.length) overrun()
-    return this.#body.subarray(start, this.#at)
+    return start
   }
 
   /** The zigzag form of a 32-bit integer. */
