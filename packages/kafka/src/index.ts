@@ -4,7 +4,6 @@ export type { Codec, Compression, CompressionType } from './codecs/codec.js'
 export { codecFor } from './codecs/codecs.js'
 export {
   joinGroup,
-  type AssignedPartition,
   type GroupAssignment,
   type GroupMember,
   type GroupMemberOptions,
@@ -17,6 +16,7 @@ export {
   type GroupOffset,
   type ReadGroupOffsetsOptions,
 } from './group/group-offsets.js'
+export type { AssignedPartition } from './group/group-topics.js'
 export { KafkaFailure, type KafkaFailureClass, type TransactionOutcome } from './kafka-failure.js'
 export type { KafkaOptions } from './options.js'
 export type { PartitionAddress } from './partition-offsets.js'

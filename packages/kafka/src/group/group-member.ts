@@ -1,16 +1,15 @@
 import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
 import type { KafkaClient } from '../client.js'
-import { clusterOf, type Cluster, type TopicLayout } from '../cluster.js'
+import { clusterOf, type Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { within } from '../options.js'
-import type { PartitionAddress } from '../partition-offsets.js'
 import { leaveGroup } from '../protocol/leave-group.js'
-import { unreadableTopic } from '../reading/unreadable-topic.js'
 import type { TopicPartitions } from './consumer-protocol.js'
 import { Generation } from './generation.js'
 import { GroupCoordinator } from './group-coordinator.js'
 import { commitAs, type GroupMetadata, type GroupOffset } from './group-offsets.js'
 import { GroupJoin, type Joined } from './group-join.js'
+import { GroupTopics, type AssignedPartition } from './group-topics.js'
 
 export interface GroupMemberOptions {
   readonly groupId: string
@@ -52,10 +51,6 @@ export interface GroupAssignment {
   ): Promise<void>
 }
 
-export interface AssignedPartition extends PartitionAddress {
-  readonly topicId: string
-}
-
 /** A member of a consumer group. */
 export interface GroupMember extends AsyncDisposable {
   /**
@@ -68,10 +63,6 @@ export interface GroupMember extends AsyncDisposable {
 const joinBackoff = { minMs: 200, maxMs: 10_000 }
 const leaveDeadlineMs = 3_000
 const commitDeadlineMs = 30_000
-const topicPatienceMs = 5_000
-const topicRetryMs = 250
-/** How often the topics of the group are looked at: for partitions that were added, topics that came or went. */
-const watchMs = 5_000
 
 /**
  * Joins a consumer group, and stays in it until leave(). Who assigns partitions, and how the members are told, is Kafka's
@@ -97,8 +88,8 @@ export function joinGroup(client: KafkaClient, options: GroupMemberOptions): Gro
 
 class Member implements GroupMember {
   readonly #options: GroupMemberOptions
-  readonly #cluster: Cluster
   readonly #coordinator: GroupCoordinator
+  readonly #topics: GroupTopics
   readonly #join: GroupJoin
   readonly #sessionTimeoutMs: number
   readonly #heartbeatIntervalMs: number
@@ -111,7 +102,6 @@ class Member implements GroupMember {
 
   constructor(cluster: Cluster, options: GroupMemberOptions) {
     this.#options = options
-    this.#cluster = cluster
     const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = options
     this.#sessionTimeoutMs = within('sessionTimeoutMs', sessionTimeoutMs ?? 30_000, 1_000, 3_600_000)
     this.#rebalanceTimeoutMs = within('rebalanceTimeoutMs', rebalanceTimeoutMs ?? 60_000, 1_000, 3_600_000)
@@ -122,9 +112,15 @@ class Member implements GroupMember {
       Math.floor(this.#sessionTimeoutMs / 2),
     )
     if (options.topics.length === 0) throw new OutboxError('KAFKA_OPTIONS_INVALID', 'topics is empty')
+    const topics = [...new Set(options.topics)]
     this.#coordinator = new GroupCoordinator(cluster, options.groupId)
+    this.#topics = new GroupTopics(cluster, {
+      groupId: options.groupId,
+      topics,
+      onTrouble: (error) => options.onTrouble?.(error),
+    })
     this.#join = new GroupJoin(cluster, this.#coordinator, {
-      topics: [...new Set(options.topics)],
+      topics,
       sessionTimeoutMs: this.#sessionTimeoutMs,
       rebalanceTimeoutMs: this.#rebalanceTimeoutMs,
     })
@@ -154,7 +150,7 @@ class Member implements GroupMember {
       let isAllowed = false
       for (let failures = 0; !signal.aborted;) {
         try {
-          if (!isAllowed) await this.#lookUpTopics(signal)
+          if (!isAllowed) await this.#topics.lookUp(signal)
           isAllowed = true
           const joined = await this.#join.join(signal)
           failures = 0
@@ -171,27 +167,6 @@ class Member implements GroupMember {
     } finally {
       await this.#leave()
       await this.#coordinator.close()
-    }
-  }
-
-  /**
-   * Before the first join: a topic that this principal may not read ends it, or the others would wait for a member that reads
-   * nothing. Brokers learn of a new ACL one after the other, so a refused topic is asked for again for some seconds.
-   */
-  async #lookUpTopics(signal: AbortSignal): Promise<void> {
-    const { topics } = this.#options
-    const patientUntil = performance.now() + topicPatienceMs
-    for (let failures = 0; ;) {
-      const layouts = await this.#layouts(topics, signal)
-      if (layouts === undefined) failures += 1
-      const errors = topics.flatMap((topic) => {
-        const layout = layouts?.get(topic)
-        return typeof layout === 'number' ? [unreadableTopic(topic, layout)] : []
-      })
-      const refused = errors.find(({ retriable }) => !retriable)
-      if (layouts !== undefined && refused === undefined) return // one that is missing is shared out when it is there
-      if (refused !== undefined && performance.now() >= patientUntil) throw refused
-      await delay(layouts === undefined ? nextDelayMs(joinBackoff, failures) : topicRetryMs, signal)
     }
   }
 
@@ -236,7 +211,7 @@ class Member implements GroupMember {
     expected: Map<string, number>,
     generation: Generation,
   ): Promise<void> {
-    const partitions = await this.#named(assigned, expected, generation)
+    const partitions = await this.#topics.name(assigned, expected, generation.ending)
     if (generation.ending.aborted) return
     await this.#options.onAssigned({
       metadata: generation.metadata,
@@ -247,89 +222,10 @@ class Member implements GroupMember {
     })
   }
 
-  /**
-   * Assigned partitions with the ids of their topics. The leader may know a topic before this member's brokers do, so it is
-   * waited for a while; then it is left out, and the watch joins again when it is there.
-   */
-  async #named(
-    assigned: readonly TopicPartitions[],
-    expected: Map<string, number>,
-    generation: Generation,
-  ): Promise<readonly AssignedPartition[]> {
-    const topics = assigned.map(({ topic }) => topic)
-    const patientUntil = performance.now() + topicPatienceMs
-    for (;;) {
-      const layouts = await this.#layouts(topics, generation.ending)
-      if (generation.ending.aborted) return []
-      const missing = topics.filter((topic) => typeof layouts?.get(topic) !== 'object')
-      if (missing.length > 0 && performance.now() < patientUntil) {
-        await delay(topicRetryMs, generation.ending).catch(() => undefined)
-        continue
-      }
-      for (const topic of missing) expected.set(topic, 0)
-      return assigned.flatMap(({ topic, partitions }) => {
-        const layout = layouts?.get(topic)
-        return typeof layout === 'object'
-          ? partitions.map((partition) => ({ topic, topicId: layout.topicId, partition }))
-          : []
-      })
-    }
-  }
-
-  /**
-   * Looks from time to time whether topics have the numbers of partitions that were expected, and joins again when they do
-   * not: partitions were added, or a topic came or went. The leader expects something of all topics, the others only of
-   * those that they were assigned and could not find. Topics that do not exist are told each time.
-   */
+  /** Ends the generation when what was shared out is not what is there any more. */
   async #watch(expected: ReadonlyMap<string, number>, generation: Generation): Promise<void> {
-    const { topics } = this.#options
-    let missing: string | undefined
-    let refused: string | undefined
-    for (; !generation.ending.aborted; await delay(watchMs, generation.ending).catch(() => undefined)) {
-      const layouts = await this.#layouts([...new Set([...topics, ...expected.keys()])], generation.ending)
-      if (layouts === undefined) continue
-      const countOf = (topic: string): number => {
-        const layout = layouts.get(topic)
-        return typeof layout === 'object' ? layout.leaders.length : 0
-      }
-      for (const topic of topics) {
-        const layout = layouts.get(topic)
-        if (typeof layout !== 'number') continue
-        const error = unreadableTopic(topic, layout)
-        // Brokers learn of a new ACL one after the other, so a refusal counts when it was seen twice.
-        if (!error.retriable && refused === topic) throw error
-        if (!error.retriable) refused = topic
-        this.#options.onTrouble?.(error)
-      }
-      const grown = [...expected.keys()].find((topic) => countOf(topic) > (expected.get(topic) ?? 0))
-      const shrunk = [...expected.keys()].find((topic) => countOf(topic) < (expected.get(topic) ?? 0))
-      // A broker that has just started may not know everything yet, so a topic is gone when it was missing twice.
-      const changed = grown ?? (shrunk === missing ? shrunk : undefined)
-      if (changed !== undefined) generation.end(topicChanged(generation.metadata, changed))
-      missing = shrunk
-    }
-  }
-
-  /** Undefined when the cluster does not answer, or it was given up. */
-  async #layouts(
-    topics: readonly string[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, TopicLayout | number> | undefined> {
-    if (signal.aborted) return undefined
-    if (topics.length === 0) return new Map()
-    using deadline = new Deadline(
-      this.#cluster.options.requestTimeoutMs,
-      `looking at the topics of group ${this.#options.groupId}`,
-      signal,
-    )
-    try {
-      return await this.#cluster.layouts(topics, deadline)
-    } catch (error) {
-      if (signal.aborted) return undefined
-      if (!OutboxError.is(error) || !error.retriable) throw error
-      this.#options.onTrouble?.(error)
-      return undefined
-    }
+    const changed = await this.#topics.watch(expected, generation.ending)
+    if (changed !== undefined) generation.end(topicChanged(generation.metadata, changed))
   }
 
   async #commit(
