@@ -14,9 +14,7 @@ export interface FetcherHost {
   /** Partitions that this broker leads, the ones that were served longest ago first. */
   ledBy(nodeId: number): readonly PartitionCursor[]
   /** How many bytes may be fetched now; 0 while too many wait for their owner. */
-  reserve(): number
-  /** What was reserved is in the cursors now, or was not used. */
-  release(bytes: number): void
+  room(): number
   onAccepted(cursor: PartitionCursor): void
   /** The partition has to be looked up again. */
   onFailed(cursor: PartitionCursor, error: OutboxError): void
@@ -74,16 +72,9 @@ export class BrokerFetcher {
         await this.#wakeup.wait(signal)
         continue
       }
-      const bytes = this.#host.reserve()
-      if (bytes === 0) {
-        await this.#wakeup.wait(signal, roomRetryMs)
-        continue
-      }
-      try {
-        await this.#fetch(asked, bytes, this.#waitMs(led))
-      } finally {
-        this.#host.release(bytes)
-      }
+      const bytes = this.#host.room()
+      if (bytes > 0) await this.#fetch(asked, bytes, this.#waitMs(led))
+      else await this.#wakeup.wait(signal, roomRetryMs)
     }
   }
 

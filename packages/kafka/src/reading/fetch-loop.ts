@@ -29,7 +29,7 @@ export interface FetchLoopOptions {
   readonly bytesMax?: number
   /** Bytes of one partition in a fetch. Default 1 MiB. A larger record batch comes alone, whole. */
   readonly partitionBytesMax?: number
-  /** Bytes that were fetched and not handled, all partitions together. Default 64 MiB. */
+  /** Bytes that were fetched and not handled, all partitions together; as many again may be on their way. Default 64 MiB. */
   readonly bufferBytesMax?: number
   /** How long a broker waits for something to send. Default 500; 10 to 10,000. */
   readonly waitMsMax?: number
@@ -101,7 +101,6 @@ class Loop implements FetchLoop {
   /** By partition, so that also one that was assigned anew waits for the batch of before. */
   readonly #inHand = new Map<string, Promise<void>>()
   #inHandBytes = 0
-  #reservedBytes = 0
   #toldAt = -Infinity
 
   constructor(cluster: Cluster, options: FetchLoopOptions) {
@@ -193,8 +192,7 @@ class Loop implements FetchLoop {
       nodeId,
       {
         ledBy: (id) => [...this.#cursors.values()].filter(({ leader }) => leader === id),
-        reserve: () => this.#reserve(),
-        release: (bytes) => void (this.#reservedBytes -= bytes),
+        room: () => this.#room(),
         onAccepted: (cursor) => this.#accepted(cursor),
         onFailed: (cursor, error) => this.#failed(cursor, error),
         onHalted: (cursor, error) => this.#halt(cursor, error),
@@ -213,16 +211,17 @@ class Loop implements FetchLoop {
     return fetcher
   }
 
-  /** Room for one fetch, less than `bytesMax` when much waits. With nothing waiting there is always room. */
-  #reserve(): number {
-    let held = this.#inHandBytes + this.#reservedBytes
+  /**
+   * Room for one fetch: an equal share for each broker of what is left. What is on its way does not count, or an idle broker
+   * that may wait long before it answers would keep the others waiting.
+   */
+  #room(): number {
+    let held = this.#inHandBytes
     for (const { waitingBytes } of this.#cursors.values()) held += waitingBytes
-    const free = this.#bufferBytesMax - held
-    const enough = Math.min(this.#bytesMax, this.#partitionBytesMax, this.#bufferBytesMax)
-    if (free < enough) return 0
-    const bytes = Math.min(this.#bytesMax, free)
-    this.#reservedBytes += bytes
-    return bytes
+    const share = (bytes: number): number => Math.floor(bytes / this.#fetchers.size)
+    const enough = Math.min(this.#bytesMax, this.#partitionBytesMax, share(this.#bufferBytesMax))
+    const free = share(this.#bufferBytesMax - held)
+    return free < enough ? 0 : Math.min(this.#bytesMax, free)
   }
 
   #accepted(cursor: PartitionCursor): void {
