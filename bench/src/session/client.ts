@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { javaCommand } from './java.js'
-import { newerNode } from './newer-node.js'
+import { newerNode } from '@internal/stack'
 
 /** A Kafka client under measurement: a program that sends what its environment says and reports. */
 export interface Client {

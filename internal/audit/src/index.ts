@@ -1,5 +1,13 @@
 export { AuditError } from './audit-error.js'
+export {
+  dumpPartition,
+  type Dumped,
+  type DumpedMarker,
+  type DumpedRecord,
+  type DumpPartitionOptions,
+} from './dump-partition.js'
 export type { Cluster } from './end-offsets.js'
+export { readGroupOffset, type ReadGroupOffsetOptions } from './group-offset.js'
 export type { CommittedEvent, History, Sighting } from './history.js'
 export { startJavaTool, type JavaTool, type RunningJavaTool } from './java-tool.js'
 export { judge } from './judge.js'

@@ -22,6 +22,7 @@ export {
   type PrivatePostgres,
   type PrivatePostgresOptions,
 } from './private-postgres.js'
+export { newerNode } from './newer-node.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export type { KafkaVersion } from './services/kafka-releases.js'

@@ -1,0 +1,23 @@
+import type { ClientSource } from './client-source.js'
+import { driverProgram, installedVersion } from './driver-program.js'
+
+export const ourName = 'oncebox'
+
+export const ours: ClientSource = {
+  name: ourName,
+  async prepare() {
+    return {
+      name: ourName,
+      version: `@oncebox/kafka ${await installedVersion('@oncebox/kafka')}`,
+      nodeVersion: process.version,
+      program: process.execPath,
+      arguments: [driverProgram('ours')],
+      settings: [
+        '`openSession` with two transactional ids and a claim; `publish` with `deadlineMs` 45,000 (default: the transaction timeout)',
+        'reads with `readPartition`, again and again',
+      ],
+      idsInTurn: 2,
+      addsRecords: false,
+    }
+  },
+}
