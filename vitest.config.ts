@@ -6,12 +6,20 @@ export default defineConfig({
     reporters: process.env['CI'] ? ['default', 'json'] : ['default'],
     outputFile: { json: '.test-results/results.json' },
     projects: [
-      { test: { name: 'unit', include: ['{packages,internal}/*/src/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['{packages,internal}/*/src/**/*.test.ts', 'conformance/src/**/*.test.ts'],
+        },
+      },
       {
         test: {
           name: 'int',
           globalSetup: ['./internal/stack/dist/vitest-global-setup.js'],
-          include: ['{packages,internal,examples}/*/test/**/*.int.test.ts'],
+          include: [
+            '{packages,internal,examples}/*/test/**/*.int.test.ts',
+            'conformance/test/**/*.int.test.ts',
+          ],
           testTimeout: 240_000,
           hookTimeout: 300_000,
           maxWorkers: 3, // they mostly wait, on two cores and up

@@ -15,7 +15,9 @@ interface Waiting {
   readonly fail: (error: Error) => void
 }
 
-export interface DriverEvents {
+export interface DriverProcessOptions {
+  /** How long a step may take before the client counts as stuck. Default: 75,000, more than any client's own limits. */
+  readonly stepWithinMs?: number
   readonly onRecords: (records: readonly ReadRecord[]) => void
   /** A step has ended, in what way. */
   readonly onStep: (step: Step, outcome: string) => void
@@ -29,12 +31,13 @@ export class DriverProcess implements AsyncDisposable {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #exited: Promise<unknown>
   readonly #waiting = new Map<number, Waiting>()
-  readonly #events: DriverEvents
+  readonly #options: DriverProcessOptions
+  #gone: Failed | undefined
   #steps = 0
   #lastWords = ''
 
-  constructor(client: Client, events: DriverEvents) {
-    this.#events = events
+  constructor(client: Client, options: DriverProcessOptions) {
+    this.#options = options
     const { program, arguments: args, environment } = client
     this.#child = spawn(program, [...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -56,8 +59,9 @@ export class DriverProcess implements AsyncDisposable {
   async ask<Name extends Step>(
     step: Name,
     argument: Argument<Name>,
-    withinMs = stepWithinMs,
+    withinMs = this.#options.stepWithinMs ?? stepWithinMs,
   ): Promise<Outcome<Answer<Name>>> {
+    if (this.#gone !== undefined) throw this.#gone
     const id = ++this.#steps
     const request: Request = { id, step, argument }
     const answered = new Promise<Message>((resolve, reject) =>
@@ -73,11 +77,11 @@ export class DriverProcess implements AsyncDisposable {
     try {
       const message = await answered
       const refused = 'complaint' in message
-      this.#events.onStep(step, refused ? `${message.complaint.name} (${message.complaint.says})` : 'done')
+      this.#options.onStep(step, refused ? `${message.complaint.name} (${message.complaint.says})` : 'done')
       // What a driver answers is what its step returns.
       return refused ? message : { value: ('value' in message ? message.value : null) as Answer<Name> }
     } catch (error) {
-      this.#events.onStep(step, String(error))
+      this.#options.onStep(step, String(error))
       throw error
     } finally {
       clearTimeout(timer)
@@ -105,7 +109,7 @@ export class DriverProcess implements AsyncDisposable {
   }
 
   #take(message: Message): void {
-    if ('records' in message) this.#events.onRecords(message.records)
+    if ('records' in message) this.#options.onRecords(message.records)
     else this.#waiting.get(message.id)?.settle(message)
   }
 
@@ -114,6 +118,7 @@ export class DriverProcess implements AsyncDisposable {
     const error = new Failed(
       `the client's process ended with ${how}: ${lines.find((line) => /Error/.test(line)) ?? lines.at(-1) ?? ''}`,
     )
-    for (const { fail } of this.#waiting.values()) fail(error)
+    this.#gone ??= error
+    for (const { fail } of this.#waiting.values()) fail(this.#gone)
   }
 }

@@ -6,6 +6,7 @@ import { ourName } from './clients/ours.js'
 import { parseCommand, usage, WrongUse, type Command } from './command-line.js'
 import { exitCodes } from './exit-code.js'
 import { ProgressLines } from './report/progress.js'
+import { markdown } from './report/markdown.js'
 import { table } from './report/table.js'
 import { run } from './run.js'
 
@@ -32,11 +33,9 @@ async function main(): Promise<number> {
     signal: stop.signal,
   })
   process.stdout.write(table(results))
-  if (command.json !== undefined)
-    await writeFile(
-      command.json,
-      `${JSON.stringify({ at: new Date().toISOString(), clients, results }, null, 2)}\n`,
-    )
+  const report = { at: new Date(), clients, results }
+  if (command.json !== undefined) await writeFile(command.json, `${JSON.stringify(report, null, 2)}\n`)
+  if (command.markdown !== undefined) await writeFile(command.markdown, markdown(report))
   // Others are reported; whoever is asked for by name is judged.
   const judged = results.filter(({ client }) => command.wanted || client === ourName)
   const passed = judged.every(({ verdict }) => verdict.kind === 'pass' || verdict.kind === 'not-applicable')

@@ -44,7 +44,6 @@ async function runOn(version: KafkaVersion, nodes: Nodes, options: RunOptions): 
       const result = { ...what, verdict, seconds: (performance.now() - startedMs) / 1_000 }
       onEnd(result)
       results.push(result)
-      await ground.restore()
     }
   return results
 }

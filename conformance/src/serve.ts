@@ -6,7 +6,7 @@ import type { Message, Request } from './driver-messages.js'
 export async function serve(driver: Driver): Promise<void> {
   const write = process.stdout.write.bind(process.stdout)
   // Standard output is the suite's. What a client has to say of its own accord goes to standard error.
-  process.stdout.write = process.stderr.write.bind(process.stderr) as typeof process.stdout.write
+  process.stdout.write = process.stderr.write.bind(process.stderr)
   const tell = (message: Message): void => void write(`${JSON.stringify(message)}\n`)
 
   const answer = async ({ id, step, argument }: Request): Promise<void> => {

@@ -9,6 +9,8 @@ import { User } from './user.js'
 export interface StageOptions {
   readonly client: Client
   readonly ground: Ground
+  /** How long a step of a client may take before it counts as stuck. */
+  readonly stepWithinMs?: number
   /** Told what each step of each client came to. */
   readonly trace?: (line: string) => void
   readonly signal: AbortSignal
@@ -23,16 +25,16 @@ export class Stage implements AsyncDisposable {
   readonly ground: Ground
   readonly signal: AbortSignal
   readonly transactionalId = randomName('case')
-  readonly #trace: (line: string) => void
+  readonly #options: StageOptions
   readonly #ledger = new Ledger()
   readonly #topics: string[] = []
   readonly #users: User[] = []
 
-  constructor({ client, ground, trace = () => undefined, signal }: StageOptions) {
-    this.client = client
-    this.ground = ground
-    this.signal = signal
-    this.#trace = trace
+  constructor(options: StageOptions) {
+    this.client = options.client
+    this.ground = options.ground
+    this.signal = options.signal
+    this.#options = options
   }
 
   /** Of the only broker, where there is one. */
@@ -55,6 +57,7 @@ export class Stage implements AsyncDisposable {
   /** A process with the client in it. Each has the same transactional id. */
   user(options: { readonly transactionTimeoutMs?: number } = {}): User {
     const { client, transactionalId } = this
+    const { stepWithinMs, trace } = this.#options
     const number = this.#users.length + 1
     const user = new User({
       client,
@@ -62,7 +65,8 @@ export class Stage implements AsyncDisposable {
       brokers: this.ground.brokers,
       transactionalId,
       transactionTimeoutMs,
-      onStep: (step, outcome) => this.#trace(`  user ${number}: ${step}: ${outcome}`),
+      onStep: (step, outcome) => trace?.(`  user ${number}: ${step}: ${outcome}`),
+      ...(stepWithinMs !== undefined && { stepWithinMs }),
       ...options,
     })
     this.#users.push(user)
@@ -95,6 +99,7 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#endUsers()
+    await this.ground.restore()
   }
 
   async #endUsers(): Promise<void> {

@@ -20,6 +20,8 @@ export interface UserOptions {
   readonly brokers: readonly string[]
   readonly transactionalId: string
   readonly transactionTimeoutMs: number
+  /** How long a step of the client may take before it counts as stuck. Default: 75,000. */
+  readonly stepWithinMs?: number
   readonly onStep: (step: Step, outcome: string) => void
 }
 
@@ -56,6 +58,7 @@ export class User implements AsyncDisposable {
         this.#onRead()
       },
       onStep: options.onStep,
+      ...(options.stepWithinMs !== undefined && { stepWithinMs: options.stepWithinMs }),
     })
   }
 

@@ -12,14 +12,14 @@ export const lateEndTxn: Case = {
   promise:
     'An EndTxn that was on its way when its connection broke arrives in the next transaction of the same id, and neither commits nor aborts a part of it.',
   async run(stage) {
-    await lateCommitInATransactionToAbort(stage)
-    await lateAbortInATransactionToCommit(stage)
+    const topic = await stage.topic({ partitions: 3 })
+    await lateCommitInATransactionToAbort(stage, topic)
+    await lateAbortInATransactionToCommit(stage, topic)
     await stage.judge()
   },
 }
 
-async function lateCommitInATransactionToAbort(stage: Stage): Promise<void> {
-  const topic = await stage.topic()
+async function lateCommitInATransactionToAbort(stage: Stage, topic: string): Promise<void> {
   await using user = await stage.openUser()
   await user.produce(['committed late'], { topic })
   using held = stage.proxy.on({ request: 'EndTxn' }, 'hold')
@@ -37,10 +37,13 @@ async function lateCommitInATransactionToAbort(stage: Stage): Promise<void> {
   await user.transactAtLast(['last'], { topic })
 }
 
-async function lateAbortInATransactionToCommit(stage: Stage): Promise<void> {
-  const topic = await stage.topic({ partitions: 2 })
+async function lateAbortInATransactionToCommit(stage: Stage, topic: string): Promise<void> {
+  const [one, other] = [
+    { topic, partition: 1 },
+    { topic, partition: 2 },
+  ]
   await using user = await stage.openUser()
-  await user.produce(['aborted late'], { topic })
+  await user.produce(['aborted late'], one)
   using held = stage.proxy.on({ request: 'EndTxn' }, 'hold')
   const ending = user.abort()
   const late = await isSent(held, ending)
@@ -49,13 +52,13 @@ async function lateAbortInATransactionToCommit(stage: Stage): Promise<void> {
   const { opened } = user
   if ((await ending) !== undefined) await user.open()
 
-  if (user.opened === opened) await user.untilSameId({ topic })
+  if (user.opened === opened) await user.untilSameId(one)
   const first = ['first half', ...(stage.client.addsRecords ? [] : ['second half'])]
-  const refused = await user.produce(first, { topic })
+  const refused = await user.produce(first, one)
   await late.deliver()
   const refusedLater = stage.client.addsRecords
-    ? (refused ?? (await user.produce(['second half'], { topic, partition: 1 })))
+    ? (refused ?? (await user.produce(['second half'], other)))
     : refused
   if (refusedLater !== undefined || (await user.commit()) !== undefined) await user.recover()
-  await user.transactAtLast(['last, too'], { topic })
+  await user.transactAtLast(['last, too'], one)
 }

@@ -1,6 +1,7 @@
 import type { Case } from '../case.js'
 import { moveLeader } from '../ground/leaders.js'
-import { Failed } from '../verdict.js'
+import { Failed, NotApplicable } from '../verdict.js'
+import { isSent } from './is-sent.js'
 
 export const leaderMoves: Case = {
   name: 'leader-moves',
@@ -26,7 +27,9 @@ export const leaderMoves: Case = {
     const producing = user.produceRecords(
       [0, 1].map((partition) => ({ topic, partition, value: `moved, ${partition}` })),
     )
-    const [late] = await Promise.all([held.fired, acknowledged.fired])
+    const late = await isSent(held, producing)
+    if (late === undefined) throw new NotApplicable('nothing is sent to the second leader')
+    await Promise.race([acknowledged.fired, producing])
     await moveLeader(stage.brokers, topic, 1, stage.signal)
     await late.deliver()
     if ((await producing) !== undefined || (await user.commit()) !== undefined) await user.recover()

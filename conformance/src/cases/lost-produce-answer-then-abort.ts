@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Case } from '../case.js'
+import { hasHappened } from './has-happened.js'
 
 // Some clients give up after a few seconds, others never.
 const outageMs = 12_000
@@ -13,15 +14,16 @@ export const lostProduceAnswerThenAbort: Case = {
     const user = await stage.openUser()
     await user.transactAtLast(['before'], { topic })
 
-    const rule = stage.proxy.on({ answer: 'Produce', nth: 'every' }, 'cut-before')
+    const lost = stage.proxy.on({ answer: 'Produce', nth: 'every' }, 'cut-before')
     const producing = user.produce(['aborted'], { topic })
     await Promise.race([producing, delay(outageMs, undefined, { ref: false, signal: stage.signal })])
-    rule.remove()
+    lost.remove()
     await producing
     await user.recover()
 
     await user.transactAtLast(['next'], { topic })
     await user.transactAtLast(['last'], { topic })
     await stage.judge()
+    hasHappened(lost, 'answer to Produce')
   },
 }

@@ -12,8 +12,9 @@ export const transactionTimeout: Case = {
   promise:
     'A transaction that outlived its timeout is not committed, its error can be told from that of an instance that was fenced, and the client can go on.',
   async run(stage) {
-    const timedOut = await commitAfterTimeout(stage)
-    const fenced = await commitAfterTakeOver(stage)
+    const topic = await stage.topic()
+    const timedOut = await commitAfterTimeout(stage, topic)
+    const fenced = await commitAfterTakeOver(stage, topic)
     await stage.judge()
     if (timedOut.name === fenced.name)
       throw new Failed(`the same error for its own timeout and for being fenced: ${describe(timedOut)}`)
@@ -21,8 +22,7 @@ export const transactionTimeout: Case = {
   },
 }
 
-async function commitAfterTimeout(stage: Stage): Promise<Complaint> {
-  const topic = await stage.topic()
+async function commitAfterTimeout(stage: Stage, topic: string): Promise<Complaint> {
   await using user = await stage.openUser({ transactionTimeoutMs })
   await user.produce(['too late'], { topic })
   await untilDecided(stage.brokers, topic, stage.signal)
@@ -34,8 +34,7 @@ async function commitAfterTimeout(stage: Stage): Promise<Complaint> {
   return refused
 }
 
-async function commitAfterTakeOver(stage: Stage): Promise<Complaint> {
-  const topic = await stage.topic()
+async function commitAfterTakeOver(stage: Stage, topic: string): Promise<Complaint> {
   await using user = await stage.openUser()
   await user.produce(['fenced'], { topic })
   const owner = await stage.openUser()

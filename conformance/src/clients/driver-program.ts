@@ -3,6 +3,9 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** The Node that runs the suite. */
+export const ourNode = { program: process.execPath, nodeVersion: process.version } as const
+
 /** The program in `drivers/` that plays the client. */
 export const driverProgram = (name: string): string =>
   fileURLToPath(new URL(`../drivers/${name}.js`, import.meta.url))

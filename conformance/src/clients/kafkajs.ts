@@ -1,5 +1,5 @@
 import type { ClientSource } from './client-source.js'
-import { driverProgram, installedVersion } from './driver-program.js'
+import { driverProgram, installedVersion, ourNode } from './driver-program.js'
 
 export const kafkajs: ClientSource = {
   name: 'kafkajs',
@@ -7,8 +7,7 @@ export const kafkajs: ClientSource = {
     return {
       name: 'kafkajs',
       version: `kafkajs ${await installedVersion('kafkajs')}`,
-      nodeVersion: process.version,
-      program: process.execPath,
+      ...ourNode,
       arguments: [driverProgram('kafkajs')],
       environment: { KAFKAJS_NO_PARTITIONER_WARNING: '1' },
       settings: [

@@ -1,5 +1,5 @@
 import type { ClientSource } from './client-source.js'
-import { driverProgram, installedVersion } from './driver-program.js'
+import { driverProgram, installedVersion, ourNode } from './driver-program.js'
 
 export const ourName = 'oncebox'
 
@@ -9,8 +9,7 @@ export const ours: ClientSource = {
     return {
       name: ourName,
       version: `@oncebox/kafka ${await installedVersion('@oncebox/kafka')}`,
-      nodeVersion: process.version,
-      program: process.execPath,
+      ...ourNode,
       arguments: [driverProgram('ours')],
       settings: [
         '`openSession` with two transactional ids and a claim; `publish` with `deadlineMs` 45,000 (default: the transaction timeout)',

@@ -16,7 +16,7 @@ export interface Ground extends AsyncDisposable {
   readonly brokers: readonly string[]
   /** In front of a node; of the first unless said. */
   proxy(nodeId?: number): Proxy
-  /** Starts what was stopped, so that the next case finds what this one found. */
+  /** Ends every fault and starts what was stopped, so that the next case finds what this one found. */
   restore(): Promise<void>
 }
 
@@ -50,6 +50,10 @@ export async function startGround(version: KafkaVersion, nodes: Nodes, signal: A
       return proxy
     },
     async restore() {
+      for (const proxy of proxies.values()) {
+        proxy.removeRules()
+        proxy.cutAll()
+      }
       await Promise.all([...proxies.keys()].map((nodeId) => cluster.node(nodeId).start()))
     },
     async [Symbol.asyncDispose]() {

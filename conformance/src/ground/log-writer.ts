@@ -47,7 +47,7 @@ export interface LogProducer {
   begin(): Promise<LogTransaction>
 }
 
-export class LogTransaction {
+class LogTransaction {
   readonly #transaction: Transaction
   readonly #topic: string
 

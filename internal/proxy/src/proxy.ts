@@ -26,6 +26,8 @@ export interface Proxy extends AsyncDisposable {
   /** Adds a rule. A frame belongs to the first rule that wants it; without one it passes, byte for byte. */
   on(match: Match, action: KeepingAction): Rule<HeldFrame>
   on(match: Match, action: PassingAction): Rule
+  /** Removes every rule: from now on all frames pass. */
+  removeRules(): void
   /** From now on nothing gets through, either way, and nobody is told. Connections are still accepted. */
   blackhole(): void
   /** Lets everything through that has waited. */
@@ -78,6 +80,7 @@ export async function startProxy({ protocol, upstream }: StartProxyOptions): Pro
     port,
     failures,
     on,
+    removeRules: () => rules.removeAll(),
     blackhole: () => weather.blackhole(),
     heal: () => weather.heal(),
     latency: (ms) => weather.setLatency(ms),

@@ -1,4 +1,5 @@
 /** Real PostgreSQL, Kafka and Redis for tests, demo and benchmarks, with nothing to install by hand. */
+export { cached } from './cache.js'
 export {
   createDatabase,
   type CreateDatabaseOptions,
@@ -25,7 +26,8 @@ export {
 export { newerNode } from './newer-node.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
-export type { KafkaVersion } from './services/kafka-releases.js'
+export { CommandError, runCommand } from './run-command.js'
+export { kafkaReleases, type KafkaVersion } from './services/kafka-releases.js'
 export type { RunningStack } from './running-stack.js'
 export {
   startSecuredKafka,

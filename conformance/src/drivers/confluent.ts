@@ -1,0 +1,4 @@
+import { serve } from '../serve.js'
+import { ConfluentDriver } from './confluent-driver.js'
+
+await serve(new ConfluentDriver())
