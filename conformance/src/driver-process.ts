@@ -15,12 +15,17 @@ interface Waiting {
   readonly fail: (error: Error) => void
 }
 
-export interface DriverProcessOptions {
+export interface Steps {
   /** How long a step may take before the client counts as stuck. Default: 75,000, more than any client's own limits. */
   readonly stepWithinMs?: number
-  readonly onRecords: (records: readonly ReadRecord[]) => void
   /** A step has ended, in what way. */
   readonly onStep: (step: Step, outcome: string) => void
+}
+
+export interface DriverProcessOptions extends Steps {
+  readonly onRecords?: (records: readonly ReadRecord[]) => void
+  /** The process has ended; no step will. */
+  readonly onEnd?: (error: Error) => void
 }
 
 const stepWithinMs = 75_000
@@ -109,7 +114,7 @@ export class DriverProcess implements AsyncDisposable {
   }
 
   #take(message: Message): void {
-    if ('records' in message) this.#options.onRecords(message.records)
+    if ('records' in message) this.#options.onRecords?.(message.records)
     else this.#waiting.get(message.id)?.settle(message)
   }
 
@@ -120,5 +125,6 @@ export class DriverProcess implements AsyncDisposable {
     )
     this.#gone ??= error
     for (const { fail } of this.#waiting.values()) fail(this.#gone)
+    this.#options.onEnd?.(this.#gone)
   }
 }

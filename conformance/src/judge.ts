@@ -4,7 +4,7 @@ import { unpad } from './padding.js'
 import { Failed } from './verdict.js'
 
 // Longer than any transaction of a case may stay open before the coordinator ends it.
-const withinMs = 60_000
+const withinMs = 120_000
 
 /**
  * What a read_committed reader sees in the topics, by Apache's own consumer, past the proxies.

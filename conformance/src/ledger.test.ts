@@ -22,20 +22,24 @@ test('what was committed is there once, what was not is not, and of what is unkn
 test('what was refused, or unknown, and then committed is there once or, if it was unknown, at most twice', () => {
   const retried = [['not-committed', 'a'] as const, ['committed', 'a'] as const]
   expect(check(retried, ['a'])).not.toThrow()
-  expect(check(retried, ['a', 'a'])).toThrow('in the log more than once: a')
+  expect(check(retried, ['a', 'a'])).toThrow('in the log more than once: "a"')
   const doubtful = [['unknown', 'a'] as const, ['committed', 'a'] as const]
   expect(check(doubtful, ['a', 'a'])).not.toThrow()
-  expect(check(doubtful, [])).toThrow('acknowledged, committed, not in the log: a')
+  expect(check(doubtful, [])).toThrow('acknowledged, committed, not in the log: "a"')
 })
 
 test.each([
-  ['acknowledged, committed, not in the log: b', [['committed', 'a', 'b']], ['a']],
-  ['not committed, as the client said itself, and visible: a', [['not-committed', 'a']], ['a']],
-  ['not committed, as the client said itself, and visible: a', [['open', 'a']], ['a']],
-  ['in the log more than once: a', [['committed', 'a']], ['a', 'a']],
-  ['in the log, and nobody sent it: x', [['committed', 'a']], ['a', 'x']],
-  ['a part of a transaction is missing: b', [['unknown', 'a', 'b']], ['a']],
-  ['acknowledged, committed, not in the log: a, b, c and 1 more', [['committed', 'a', 'b', 'c', 'd']], []],
+  ['acknowledged, committed, not in the log: "b"', [['committed', 'a', 'b']], ['a']],
+  ['not committed, as the client said itself, and visible: "a"', [['not-committed', 'a']], ['a']],
+  ['not committed, as the client said itself, and visible: "a"', [['open', 'a']], ['a']],
+  ['in the log more than once: "a"', [['committed', 'a']], ['a', 'a']],
+  ['in the log, and nobody sent it: "x"', [['committed', 'a']], ['a', 'x']],
+  ['a part of a transaction is missing: "b"', [['unknown', 'a', 'b']], ['a']],
+  [
+    'acknowledged, committed, not in the log: "a", "b", "c" and 1 more',
+    [['committed', 'a', 'b', 'c', 'd']],
+    [],
+  ],
 ] as const)('it says: %s', (sentence, said, visible) => {
   expect(check(said, visible)).toThrow(sentence)
 })

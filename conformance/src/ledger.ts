@@ -65,8 +65,10 @@ const examplesMax = 3
 function refuse(what: string, values: readonly string[]): void {
   if (values.length === 0) return
   const more = values.length > examplesMax ? ` and ${values.length - examplesMax} more` : ''
-  throw new Failed(`${what}: ${values.slice(0, examplesMax).join(', ')}${more}`)
+  throw new Failed(`${what}: ${quoted(values.slice(0, examplesMax))}${more}`)
 }
+
+export const quoted = (values: readonly string[]): string => values.map((value) => `"${value}"`).join(', ')
 
 function counted(values: readonly string[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()

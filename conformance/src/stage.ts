@@ -2,8 +2,10 @@ import type { Proxy } from '@internal/proxy'
 import { createTopic, randomName, type CreateTopicOptions } from '@internal/stack'
 import type { Client } from './client.js'
 import type { Ground } from './ground/ground.js'
+import type { Steps } from './driver-process.js'
 import { committedValues } from './judge.js'
 import { Ledger } from './ledger.js'
+import { Reader } from './reader.js'
 import { User } from './user.js'
 
 export interface StageOptions {
@@ -28,7 +30,7 @@ export class Stage implements AsyncDisposable {
   readonly #options: StageOptions
   readonly #ledger = new Ledger()
   readonly #topics: string[] = []
-  readonly #users: User[] = []
+  readonly #processes: (User | Reader)[] = []
 
   constructor(options: StageOptions) {
     this.client = options.client
@@ -57,20 +59,18 @@ export class Stage implements AsyncDisposable {
   /** A process with the client in it. Each has the same transactional id. */
   user(options: { readonly transactionTimeoutMs?: number } = {}): User {
     const { client, transactionalId } = this
-    const { stepWithinMs, trace } = this.#options
-    const number = this.#users.length + 1
-    const user = new User({
-      client,
-      ledger: this.#ledger,
-      brokers: this.ground.brokers,
-      transactionalId,
-      transactionTimeoutMs,
-      onStep: (step, outcome) => trace?.(`  user ${number}: ${step}: ${outcome}`),
-      ...(stepWithinMs !== undefined && { stepWithinMs }),
-      ...options,
-    })
-    this.#users.push(user)
-    return user
+    const { brokers } = this.ground
+    const parts = { client, ledger: this.#ledger, brokers, transactionalId, transactionTimeoutMs }
+    return this.#keep(new User({ ...parts, ...this.#steps('user'), ...options }))
+  }
+
+  /** A process that reads a topic, in a group of its own. */
+  async reader(topic: string): Promise<Reader> {
+    const { client } = this
+    const { brokers } = this.ground
+    const reader = this.#keep(new Reader({ client, brokers, ...this.#steps('reader') }))
+    await reader.start(topic, randomName('reader'))
+    return reader
   }
 
   /** {@link user} with an open producer. */
@@ -93,16 +93,30 @@ export class Stage implements AsyncDisposable {
    * @throws Failed when a transaction that nobody ends hides the end of one
    */
   async visible(): Promise<readonly string[]> {
-    await this.#endUsers()
+    await this.#endClients()
     return await committedValues(this.ground.cluster, this.#topics, this.signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#endUsers()
+    await this.#endClients()
     await this.ground.restore()
   }
 
-  async #endUsers(): Promise<void> {
-    await Promise.all(this.#users.map((user) => user.kill()))
+  async #endClients(): Promise<void> {
+    await Promise.all(this.#processes.map((one) => one.kill()))
+  }
+
+  #steps(what: string): Steps {
+    const { stepWithinMs, trace } = this.#options
+    const name = `${what} ${this.#processes.length + 1}`
+    return {
+      ...(stepWithinMs !== undefined && { stepWithinMs }),
+      onStep: (step, outcome) => trace?.(`  ${name}: ${step}: ${outcome}`),
+    }
+  }
+
+  #keep<Process extends User | Reader>(one: Process): Process {
+    this.#processes.push(one)
+    return one
   }
 }

@@ -6,23 +6,18 @@ import type {
   NewRecord,
   OpenOptions,
   PublishEachOptions,
-  ReadRecord,
   Settings,
 } from './driver.js'
-import type { Step } from './driver-messages.js'
-import { DriverProcess, type Outcome } from './driver-process.js'
+import { DriverProcess, type Outcome, type Steps } from './driver-process.js'
 import type { Entry, Ledger, Said } from './ledger.js'
 import { Failed, NotSupported } from './verdict.js'
 
-export interface UserOptions {
+export interface UserOptions extends Steps {
   readonly client: Client
   readonly ledger: Ledger
   readonly brokers: readonly string[]
   readonly transactionalId: string
   readonly transactionTimeoutMs: number
-  /** How long a step of the client may take before it counts as stuck. Default: 75,000. */
-  readonly stepWithinMs?: number
-  readonly onStep: (step: Step, outcome: string) => void
 }
 
 /** Where the records of a call go, unless each says so itself. */
@@ -32,7 +27,6 @@ export interface Place {
   readonly offsets?: InputOffset
 }
 
-const readWithinMs = 30_000
 const triesMax = 5
 
 /**
@@ -42,8 +36,6 @@ const triesMax = 5
 export class User implements AsyncDisposable {
   readonly #options: UserOptions
   readonly #process: DriverProcess
-  readonly #read: ReadRecord[] = []
-  #onRead: () => void = () => undefined
   #entry: Entry | undefined
   #settings: Settings = 'usual'
   #refusal = ''
@@ -52,30 +44,18 @@ export class User implements AsyncDisposable {
 
   constructor(options: UserOptions) {
     this.#options = options
-    this.#process = new DriverProcess(options.client, {
-      onRecords: (records) => {
-        this.#read.push(...records)
-        this.#onRead()
-      },
-      onStep: options.onStep,
-      ...(options.stepWithinMs !== undefined && { stepWithinMs: options.stepWithinMs }),
-    })
+    this.#process = new DriverProcess(options.client, options)
   }
 
   /** @throws Failed when the client refuses */
   async open(settings: Settings = this.#settings): Promise<void> {
-    const complaint = await this.tryToOpen(settings)
-    if (complaint !== undefined) throw new Failed(`a producer cannot be opened: ${describe(complaint)}`)
-  }
-
-  async tryToOpen(settings: Settings = this.#settings): Promise<Complaint | undefined> {
     const { brokers, transactionalId, transactionTimeoutMs } = this.#options
     this.#settings = settings
     this.#entry = undefined
     const options: OpenOptions = { brokers, transactionalId, transactionTimeoutMs, settings }
     const complaint = complaintIn(await this.#process.ask('open', options))
-    if (complaint === undefined) this.opened++
-    return complaint
+    if (complaint !== undefined) throw new Failed(`a producer cannot be opened: ${describe(complaint)}`)
+    this.opened++
   }
 
   /** Adds records to the transaction, and begins it first when there is none. Resolves with what the client complains of. */
@@ -137,17 +117,19 @@ export class User implements AsyncDisposable {
       const said = await this.transact(values, place)
       if (said === 'committed') return
       if (said === 'unknown')
-        throw new Failed(`nothing is wrong any more, and it does not know: ${this.#refusal}`)
+        throw new Failed(
+          `nothing is wrong any more, and it does not know what became of a commit: ${this.#refusal}`,
+        )
     }
     const refusal = this.#refusal
     await this.open()
     const goesOn = (await this.transact(values, place)) === 'committed'
     throw new Failed(
-      `nothing is wrong any more, and ${triesMax} transactions in a row fail: ${refusal}. ${goesOn ? 'A new producer can go on.' : 'Nor can a new producer.'}`,
+      `nothing is wrong any more, and ${triesMax} transactions in a row fail with ${refusal}; ${goesOn ? 'a new producer can go on' : 'nor can a new producer go on'}`,
     )
   }
 
-  /** Transactions of one record each, until the ledger's turn comes to the same transactional id again. */
+  /** Transactions of one record each, until it is the same transactional id's turn again. */
   async untilSameId(place: Place): Promise<void> {
     for (let turn = 1; turn < this.#options.client.idsInTurn; turn++)
       await this.transactAtLast([`in turn ${this.opened}.${turn}`], place)
@@ -160,38 +142,6 @@ export class User implements AsyncDisposable {
     if (complaint !== undefined) throw new Failed(describe(complaint))
     for (let number = 0; number < options.count; number++) entry.values.push(`${options.prefix}-${number}`)
     entry.said = 'committed'
-  }
-
-  async startReading(topic: string, group: string): Promise<void> {
-    const complaint = complaintIn(
-      await this.#process.ask('read', { brokers: this.#options.brokers, topic, group }),
-    )
-    if (complaint !== undefined) throw new Failed(`reading is refused: ${describe(complaint)}`)
-  }
-
-  get read(): readonly ReadRecord[] {
-    return this.#read
-  }
-
-  /** @throws Failed when the value is not read in time */
-  async untilRead(value: string): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const found = (): boolean => this.#read.some((record) => record.value === value)
-      const timer = setTimeout(() => {
-        const last = this.#read.at(-1)
-        reject(
-          new Failed(
-            `stuck: the reader did not come to the end within ${readWithinMs / 1_000} s, its last record was ${last?.value ?? 'none'}`,
-          ),
-        )
-      }, readWithinMs)
-      this.#onRead = () => {
-        if (!found()) return
-        clearTimeout(timer)
-        resolve()
-      }
-      this.#onRead()
-    })
   }
 
   async committedOffset(position: InputPartition): Promise<string | null> {
@@ -227,4 +177,6 @@ function complaintIn(outcome: Outcome<unknown>): Complaint | undefined {
 
 const messageMax = 200
 
-export const describe = ({ name, message }: Complaint): string => `${name}: ${message.slice(0, messageMax)}`
+/** By its class and codes, where it has any. */
+export const describe = ({ name, message }: Complaint): string =>
+  name === 'Error' ? message.slice(0, messageMax) : name

@@ -17,7 +17,7 @@ test.each([
   [
     'ignores-aborts',
     'reading-two-aborts-of-one-producer',
-    'delivered although it was aborted: first aborted',
+    'delivered although it was aborted: 3 records, the first "first aborted"',
   ],
   [
     'publishes-without-sequences',

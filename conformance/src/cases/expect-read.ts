@@ -1,10 +1,10 @@
+import { quoted } from '../ledger.js'
+import type { Reader } from '../reader.js'
 import type { Stage } from '../stage.js'
-import type { User } from '../user.js'
 import { Failed } from '../verdict.js'
 
 interface Underway {
-  /** It has come to the end. */
-  readonly reader: User
+  readonly reader: Reader
   /** What it had delivered while only the first record was decided. */
   readonly early: readonly string[]
 }
@@ -19,15 +19,12 @@ export async function expectRead(
   expected: readonly string[],
   underway?: Underway,
 ): Promise<void> {
-  const reader = underway?.reader ?? stage.user()
-  if (underway === undefined) {
-    await reader.startReading(topic, stage.transactionalId)
-    await reader.untilRead(expected.at(-1) ?? '')
-  }
-  const read = reader.read.map(({ value }) => value)
+  const reader = underway?.reader ?? (await stage.reader(topic))
+  await reader.until(expected.at(-1) ?? '')
+  const read = reader.values
   const visible = await stage.visible()
   if (visible.join('\n') !== expected.join('\n'))
-    throw new Error(`Apache's consumer reads ${visible.join(', ')}`)
+    throw new Error(`Apache's consumer reads ${quoted(visible)}`)
 
   refuse(
     'delivered although it was aborted',
@@ -39,10 +36,9 @@ export async function expectRead(
   )
   refuse('delivered before it was decided', (underway?.early ?? []).slice(1))
   if (read.join('\n') !== expected.join('\n'))
-    throw new Failed(`delivered in another order, or twice: ${read.join(', ')}`)
+    throw new Failed(`delivered in another order, or twice: ${quoted(read)}`)
 }
 
 function refuse(what: string, values: readonly string[]): void {
-  if (values.length > 0)
-    throw new Failed(`${what}: ${values.slice(0, 3).join(', ')}, ${values.length} in all`)
+  if (values.length > 0) throw new Failed(`${what}: ${values.length} records, the first "${values[0]}"`)
 }

@@ -31,9 +31,8 @@ export const highOffsets: Case = {
 
 /** The same offsets as in the partition's file, by DumpLogSegments: the console consumer's are read as numbers here. */
 async function readBack(stage: Stage, topic: string): Promise<void> {
-  const reader = stage.user()
-  await reader.startReading(topic, stage.transactionalId)
-  await reader.untilRead("the user's")
+  const reader = await stage.reader(topic)
+  await reader.until("the user's")
   const { judgeClasspath: classpath, node } = stage.ground.cluster
   const { signal } = stage
   const dumped = await dumpPartition({ classpath, logDir: node(1).logDir, topic, partition: 0, signal })
@@ -41,7 +40,7 @@ async function readBack(stage: Stage, topic: string): Promise<void> {
     'value' in entry && entry.value !== 'aborted' ? [`${entry.value} at ${entry.offset}`] : [],
   )
   if (!written.at(-1)?.endsWith(` at ${exactMax + 4n}`)) throw new Error(`the log has ${written.join(', ')}`)
-  const read = reader.read.map(({ value, offset }) => `${value} at ${offset}`)
+  const read = reader.records.map(({ value, offset }) => `${value} at ${offset}`)
   if (read.join() !== written.join())
     throw new Failed(`the log has ${written.join(', ')}, read was ${read.join(', ')}`)
 }

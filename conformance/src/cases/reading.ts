@@ -103,17 +103,15 @@ export const lastStableOffset: Case = {
     await (await (await other.begin()).write('behind')).commit()
     await writer.plain('outside of transactions')
 
-    const reader = stage.user()
-    await reader.startReading(topic, stage.transactionalId)
-    await reader.untilRead('before')
+    const reader = await stage.reader(topic)
+    await reader.until('before')
     // It asks again, and is told that there is nothing it may see.
     using asked = stage.proxy.on({ answer: /^(Fetch|ListOffsets)$/, nth: 2 }, 'forward')
     await asked.fired
-    const early = reader.read.map(({ value }) => value)
+    const early = reader.values
     await open.write('open, too')
     await open.commit()
     await writer.plain(end)
-    await reader.untilRead(end)
     const expected = ['before', 'open', 'behind', 'outside of transactions', 'open, too', end]
     await expectRead(stage, topic, expected, { reader, early })
   },

@@ -13,10 +13,10 @@ export const restart: Case = {
     } catch (error) {
       if (!(error instanceof Failed)) throw error
       const otherwise = await killAndStart(stage, 'usual').then(
-        () => ' It can with the settings of the other cases.',
+        () => '; with the settings of the other cases it goes on',
         () => '',
       )
-      throw new Failed(`${error.message}.${otherwise}`)
+      throw new Failed(`${error.message}${otherwise}`)
     }
     await stage.judge()
   },

@@ -1,12 +1,15 @@
 import { newerNode } from '@internal/stack'
 import { execFileSync } from 'node:child_process'
-import type { ClientSource } from './client-source.js'
+import { ClientMissing, type ClientSource } from './client-source.js'
 import { driverProgram, installedVersion } from './driver-program.js'
 
 export const platformatic: ClientSource = {
   name: 'platformatic',
   async prepare({ signal }) {
-    const program = await newerNode(signal)
+    const program = await newerNode(signal).catch((cause: unknown) => {
+      signal.throwIfAborted()
+      throw new ClientMissing('no Node that it runs on can be had', { cause })
+    })
     return {
       name: 'platformatic',
       version: `@platformatic/kafka ${await installedVersion('@platformatic/kafka')}`,
