@@ -61,14 +61,16 @@ async function prepare(
   return clients
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
+/** Says what went wrong. */
+function exitCodeOf(error: unknown): number {
   if (error instanceof WrongUse) {
     process.stderr.write(`${error.message}\n\n${usage}`)
-    process.exitCode = exitCodes.wrongUse
-  } else if (error instanceof ClientMissing || StackError.is(error)) {
-    process.stderr.write(`${error instanceof StackError ? error.sentence : error.message}\n`)
-    process.exitCode = exitCodes.unavailable
-  } else throw error
+    return exitCodes.wrongUse
+  }
+  if (!(error instanceof ClientMissing) && !StackError.is(error)) throw error
+  process.stderr.write(`${error instanceof StackError ? error.sentence : error.message}\n`)
+  return exitCodes.unavailable
 }
+
+// Not left to an empty event loop: a connection that some broken client has left behind must not keep the command alive.
+process.exit(await main().catch(exitCodeOf))

@@ -7,6 +7,7 @@ import { Lane } from './lane.js'
 import { deliverLate } from './late-delivery.js'
 import { Passage } from './passage.js'
 import { ProxyError } from './proxy-error.js'
+import { reset } from './reset.js'
 import type { Rules } from './rules.js'
 import type { Upstream } from './upstream.js'
 import type { Weather } from './weather.js'
@@ -58,7 +59,8 @@ export class Connection {
   /** Resets both sides. */
   cut(): void {
     this.#ended.abort()
-    for (const socket of [this.#parts.client, this.#server]) if (!socket.destroyed) socket.resetAndDestroy()
+    reset(this.#parts.client)
+    reset(this.#server)
   }
 
   async #carry(direction: Direction, source: Socket, grammar: Grammar): Promise<void> {
@@ -96,7 +98,7 @@ export class Connection {
       cut: () => this.cut(),
       cutBehind: async () => {
         this.#severed = true
-        source.resetAndDestroy()
+        reset(source)
         await lane.end()
       },
       deliver: (frame, bytes, copied) => this.#deliver(frame, bytes, copied),
