@@ -13,7 +13,7 @@ export const ours: ClientSource = {
       arguments: [driverProgram('ours')],
       settings: [
         '`openSession` with two transactional ids and a claim; `publish` with `deadlineMs` 45,000 (default: the transaction timeout)',
-        'reads with `readPartition`, again and again',
+        'reads with `startFetching`, all defaults',
       ],
       idsInTurn: 2,
       addsRecords: false,

@@ -5,7 +5,9 @@ import {
   KafkaFailure,
   openSession,
   PartitionRecords,
-  readPartition,
+  readGroupOffsets,
+  readTopicOffsets,
+  startFetching,
   type ConsumedOffsets,
   type KafkaClient,
   type Receipt,
@@ -17,6 +19,7 @@ import {
   type Content,
   type Driver,
   type InputOffset,
+  type InputPartition,
   type NewRecord,
   type OpenOptions,
   type PublishEachOptions,
@@ -104,15 +107,27 @@ export class OursDriver implements Driver {
     onRecords: (records: readonly ReadRecord[]) => void,
   ): Promise<void> {
     const client = (this.#client = await connectKafka({ brokers }))
-    const { partitions } = await client.describeTopic(topic)
-    for (let partition = 0; partition < partitions; partition++)
-      void readForEver(client, topic, partition, onRecords).catch((error: unknown) =>
-        process.stderr.write(`reading ended: ${String(error)}\n`),
-      )
+    const { partitions } = await readTopicOffsets(client, topic)
+    const loop = startFetching(client, {
+      onBatch: async ({ partition, records }) =>
+        onRecords(
+          records.map(({ offset, value }) => ({
+            partition,
+            offset: String(offset),
+            value: unpad(String(value)),
+          })),
+        ),
+      onHalted: (_at, error) => process.stderr.write(`reading ended: ${String(error)}\n`),
+    })
+    loop.assign(
+      Array.from(partitions, ([partition, { logStartOffset: offset }]) => ({ topic, partition, offset })),
+    )
   }
 
-  async committedOffset(): Promise<never> {
-    return await Promise.reject(new Unsupported('reading a committed offset is not built yet'))
+  async committedOffset({ group: groupId, topic, partition }: InputPartition): Promise<string | null> {
+    if (this.#client === undefined) throw new Error('open comes first')
+    const [found] = await readGroupOffsets(this.#client, { groupId, partitions: [{ topic, partition }] })
+    return found === undefined ? null : String(found.offset)
   }
 
   async close(): Promise<void> {
@@ -164,24 +179,6 @@ const consumed = ({ group, topic, partition, offset }: InputOffset): ConsumedOff
   memberId: '',
   offsets: [{ topic, partition, offset: BigInt(offset) }],
 })
-
-const pollMs = 100
-
-async function readForEver(
-  client: KafkaClient,
-  topic: string,
-  partition: number,
-  onRecords: (records: readonly ReadRecord[]) => void,
-): Promise<never> {
-  for (let fromOffset: bigint | undefined; ;) {
-    const options = { topic, partition, ...(fromOffset !== undefined && { fromOffset }) }
-    for await (const { offset, value } of readPartition(client, options)) {
-      onRecords([{ partition, offset: String(offset), value: unpad(String(value)) }])
-      fromOffset = offset + 1n
-    }
-    await new Promise((resolve) => setTimeout(resolve, pollMs))
-  }
-}
 
 function deferred(): { promise: Promise<void>; resolve: () => void; reject: (reason: Error) => void } {
   let settle: { resolve: () => void; reject: (reason: Error) => void } | undefined
