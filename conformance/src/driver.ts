@@ -10,7 +10,7 @@ export interface Driver {
   produce(content: Content): Promise<void>
   commit(): Promise<void>
   abort(): Promise<void>
-  /** Transactions of one record each, `<prefix>-0` to `<prefix>-<count - 1>`, one after another, each committed. */
+  /** A transaction for each value, one after another, all committed. */
   publishEach(options: PublishEachOptions): Promise<void>
   /** Begins to read, read_committed, from the topic's beginning, and goes on until the process ends. */
   read(options: ReadOptions, onRecords: (records: readonly ReadRecord[]) => void): Promise<void>
@@ -65,8 +65,7 @@ export interface InputOffset extends InputPartition {
 export interface PublishEachOptions {
   readonly topic: string
   readonly partition: number
-  readonly prefix: string
-  readonly count: number
+  readonly values: readonly string[]
 }
 
 export interface ReadOptions {

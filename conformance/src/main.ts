@@ -10,6 +10,8 @@ import { markdown } from './report/markdown.js'
 import { table } from './report/table.js'
 import { run } from './run.js'
 
+class Interrupted extends Error {}
+
 async function main(): Promise<number> {
   const command = parseCommand(process.argv.slice(2))
   if (command === 'help') {
@@ -17,7 +19,7 @@ async function main(): Promise<number> {
     return exitCodes.done
   }
   const stop = new AbortController()
-  process.once('SIGINT', () => stop.abort(new Error('interrupted')))
+  process.once('SIGINT', () => stop.abort(new Interrupted('interrupted')))
   const progress = new ProgressLines(
     process.stderr,
     command.clients.map(({ name }) => name),
@@ -66,6 +68,10 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof WrongUse) {
     process.stderr.write(`${error.message}\n\n${usage}`)
     return exitCodes.wrongUse
+  }
+  if (error instanceof Interrupted) {
+    process.stderr.write('interrupted\n')
+    return exitCodes.failed
   }
   if (!(error instanceof ClientMissing) && !StackError.is(error)) throw error
   process.stderr.write(`${error instanceof StackError ? error.sentence : error.message}\n`)

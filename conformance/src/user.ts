@@ -140,7 +140,7 @@ export class User implements AsyncDisposable {
     const entry = this.#options.ledger.begin()
     const complaint = complaintIn(await this.#process.ask('publishEach', options, withinMs))
     if (complaint !== undefined) throw new Failed(describe(complaint))
-    for (let number = 0; number < options.count; number++) entry.values.push(`${options.prefix}-${number}`)
+    entry.values.push(...options.values)
     entry.said = 'committed'
   }
 

@@ -10,7 +10,7 @@ import { isSent } from './is-sent.js'
 export const lateEndTxn: Case = {
   name: 'late-endtxn',
   promise:
-    'An EndTxn that was on its way when its connection broke arrives in the next transaction of the same id, and neither commits nor aborts a part of it.',
+    'An EndTxn that was on its way when its connection broke arrives in the next transaction of the same id, and neither commits nor aborts a part of it (KAFKA-17754).',
   async run(stage) {
     const topic = await stage.topic({ partitions: 3 })
     await lateCommitInATransactionToAbort(stage, topic)

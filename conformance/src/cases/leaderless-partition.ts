@@ -13,7 +13,7 @@ const attemptsMax = 5
 export const leaderlessPartition: Case = {
   name: 'leaderless-partition',
   promise:
-    'A partition has no leader while the markers of a commit are written: the acknowledged records are there when it is back, whatever the client does next, or the client says that they are at risk before it destroys them.',
+    'A partition has no leader while the markers of a commit are written (KAFKA-20734, a bug of brokers): the acknowledged records are there when it is back, whatever the client does next, or the client says that they are at risk before it destroys them.',
   nodes: 2,
   async run(stage) {
     const [topic, elsewhere] = [

@@ -64,11 +64,11 @@ export class ConfluentDriver implements Driver {
     this.#begun = false
   }
 
-  async publishEach({ topic, partition, prefix, count }: PublishEachOptions): Promise<void> {
+  async publishEach({ topic, partition, values }: PublishEachOptions): Promise<void> {
     const producer = this.#opened()
-    for (let number = 0; number < count; number++) {
+    for (const value of values) {
       await producer.transaction()
-      const messages = [{ partition, key: null, value: `${prefix}-${number}` }]
+      const messages = [{ partition, key: null, value }]
       await producer.sendBatch({ topicMessages: [{ topic, messages }] })
       await producer.commit()
     }

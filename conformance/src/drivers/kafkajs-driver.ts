@@ -63,10 +63,10 @@ export class KafkajsDriver implements Driver {
     this.#transaction = undefined
   }
 
-  async publishEach({ topic, partition, prefix, count }: PublishEachOptions): Promise<void> {
-    for (let number = 0; number < count; number++) {
+  async publishEach({ topic, partition, values }: PublishEachOptions): Promise<void> {
+    for (const value of values) {
       const transaction = await this.#opened().transaction()
-      await transaction.send({ topic, messages: [{ partition, value: `${prefix}-${number}` }] })
+      await transaction.send({ topic, messages: [{ partition, value }] })
       await transaction.commit()
     }
   }

@@ -94,10 +94,10 @@ export class OursDriver implements Driver {
     })
   }
 
-  async publishEach({ topic, partition, prefix, count }: PublishEachOptions): Promise<void> {
+  async publishEach({ topic, partition, values }: PublishEachOptions): Promise<void> {
     const session = this.#ready()
-    for (let number = 0; number < count; number++) {
-      const partitions = await this.#encode([{ topic, partition, value: `${prefix}-${number}` }])
+    for (const value of values) {
+      const partitions = await this.#encode([{ topic, partition, value }])
       await session.publish({ partitions })
     }
   }

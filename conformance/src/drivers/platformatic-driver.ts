@@ -73,10 +73,10 @@ export class PlatformaticDriver implements Driver {
     this.#transaction = undefined
   }
 
-  async publishEach({ topic, partition, prefix, count }: PublishEachOptions): Promise<void> {
-    for (let number = 0; number < count; number++) {
+  async publishEach({ topic, partition, values }: PublishEachOptions): Promise<void> {
+    for (const value of values) {
       const transaction = await this.#begin()
-      await transaction.send({ messages: [{ topic, partition, value: Buffer.from(`${prefix}-${number}`) }] })
+      await transaction.send({ messages: [{ topic, partition, value: Buffer.from(value) }] })
       await transaction.commit()
     }
   }
