@@ -30,8 +30,8 @@ const caseNameWidth = Math.max(...cases.map(({ name }) => name.length))
 export const usage = `pnpm conformance [options]
 
 What Kafka clients do with a transaction when something goes wrong: real brokers, faults from a proxy, and Apache's own
-consumer as the judge of what is in a topic. Exit code 0: ${ourName} passes all that was run. 1: it does not. 2: wrong
-use. 3: Kafka or a client cannot be had.
+consumer as the judge of what is in a topic. Exit code 0: ${ourName} passes all that was run, and so does every client that
+was asked for by name. 1: one of them does not. 2: wrong use. 3: Kafka or a client cannot be had.
 
   --client NAME    ${clientSources.map(({ name }) => name).join(', ')}; can be repeated; all unless given
   --case NAME      can be repeated; all unless given
