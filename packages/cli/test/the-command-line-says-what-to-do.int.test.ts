@@ -70,9 +70,8 @@ test('migrate may be run by several processes at once: one applies, the others f
     .flatMap(({ stdout }) => stdout.trim().split('\n'))
     .map((line) => JSON.parse(line) as { schema: string; applied: number[] })
   for (const schema of ['outbox', 'inbox']) {
-    expect(reports.filter((report) => report.schema === schema).flatMap(({ applied }) => applied)).toEqual(
-      schema === 'outbox' ? [1, 2] : [1],
-    )
+    const applied = reports.filter((report) => report.schema === schema).map((report) => report.applied)
+    expect(applied.filter(({ length }) => length > 0)).toHaveLength(1)
   }
   expect((await oncebox(['migrate', '--database', database.url])).stdout).toBe(
     'outbox: up to date\ninbox: up to date\n',

@@ -1,5 +1,13 @@
 import { createDatabase, type TestDatabase } from '@internal/stack'
-import { checkSchema, fromKnex, fromPg, migrateOutbox, runMigrations } from '@oncebox/outbox'
+import {
+  checkSchema,
+  fromKnex,
+  fromPg,
+  migrateOutbox,
+  outboxMigrations,
+  runMigrations,
+} from '@oncebox/outbox'
+import { listMigrations } from '../src/migration-files.js'
 import knexFactory from 'knex'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -21,6 +29,14 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
+/** Those that ship with the package, in order. */
+const shipped = (await listMigrations(outboxMigrations.directory)).map(({ number, name }) => ({
+  number,
+  name,
+}))
+const numbers = shipped.map(({ number }) => number)
+const newest = numbers.at(-1)
+
 const writeMigration = (number: number, sql: string): Promise<void> =>
   writeFile(
     path.join(directory, `000${number}-step.sql`),
@@ -31,22 +47,22 @@ const run = () => runMigrations(fromPg(pool), { schema: 'things', directory })
 
 test('several processes at once run each migration once', async () => {
   const reports = await Promise.all(Array.from({ length: 8 }, () => migrateOutbox(database.url)))
-  expect(reports.flatMap((report) => report.applied)).toEqual([1])
-  expect((await pool.query('select number, name from outbox.migrations')).rows).toEqual([
-    { number: 1, name: 'outbox' },
-  ])
+  expect(reports.flatMap((report) => report.applied).toSorted((a, b) => a - b)).toEqual(numbers)
+  expect((await pool.query('select number, name from outbox.migrations order by number')).rows).toEqual(
+    shipped,
+  )
 })
 
 test('a second run does nothing, through knex too', async () => {
   const knex = knexFactory({ client: 'pg', connection: database.url })
-  expect(await migrateOutbox(fromKnex(knex))).toEqual({ schema: 'outbox', applied: [1], number: 1 })
-  expect(await migrateOutbox(fromKnex(knex))).toEqual({ schema: 'outbox', applied: [], number: 1 })
+  expect(await migrateOutbox(fromKnex(knex))).toEqual({ schema: 'outbox', applied: numbers, number: newest })
+  expect(await migrateOutbox(fromKnex(knex))).toEqual({ schema: 'outbox', applied: [], number: newest })
   await knex.destroy()
 })
 
 test('a schema that an administrator has made is used', async () => {
   await pool.query('create schema outbox')
-  expect(await migrateOutbox(fromPg(pool))).toMatchObject({ applied: [1] })
+  expect(await migrateOutbox(fromPg(pool))).toMatchObject({ applied: numbers })
 })
 
 test('checkSchema tells a schema that is missing, fitting, or newer', async () => {
