@@ -56,12 +56,14 @@ export class RecordScanner {
 
   /** The headers that stand here, for a scanner that begins at `headersAt` of a record. */
   headers(): RecordHeaders {
-    return Array.from({ length: this.#varint() }, (): [string, Buffer] => {
+    const headers: [string, Buffer][] = []
+    for (let left = this.#varint(); left > 0; left--) {
       const nameAt = this.#skip()
       const name = this.#body.toString('utf8', nameAt, this.#at)
       const valueAt = this.#skip()
-      return [name, valueAt < 0 ? nothing : this.#body.subarray(valueAt, this.#at)]
-    })
+      headers.push([name, valueAt < 0 ? nothing : this.#body.subarray(valueAt, this.#at)])
+    }
+    return headers
   }
 
   /** Steps over bytes behind their length; where they begin, or -1 for null. */
