@@ -2,6 +2,8 @@
 export interface Benchmark {
   readonly name: string
   readonly summary: string
+  /** Under which name bench/targets.json has the targets of a run with these options; the benchmark's own unless given. */
+  readonly targets?: (values: BenchmarkOptions['values']) => string
   run(options: BenchmarkOptions): Promise<readonly Figure[]>
 }
 

@@ -3,6 +3,7 @@ export interface Drained {
   readonly events: number
   readonly seconds: number
   readonly cpuSeconds: number
+  /** The most it had in memory. */
   readonly rssMb: number
 }
 
@@ -18,7 +19,7 @@ export function report(events: number, startedMs: number, startedCpu: NodeJS.Cpu
     events,
     seconds: (performance.now() - startedMs) / 1000,
     cpuSeconds: (user + system) / 1e6,
-    rssMb: process.memoryUsage.rss() / 2 ** 20,
+    rssMb: process.resourceUsage().maxRSS / 2 ** 10,
   }
   process.stdout.write(JSON.stringify(drained))
 }

@@ -67,3 +67,19 @@ const untilLed = (admin: Admin, topic: string, partitions: number): Promise<void
     `${topic}: every partition has a leader`,
     async () => (await admin.fetchTopicOffsets(topic)).length === partitions,
   )
+
+/** Deletes all records of a topic; the brokers free their segments after the topic's `file.delete.delay.ms`. */
+export const emptyTopic = async (topic: string, brokers: readonly string[]): Promise<void> => {
+  const client = new Kafka({ clientId: 'stack', brokers: [...brokers], logLevel: logLevel.NOTHING })
+  const admin = client.admin()
+  await admin.connect()
+  try {
+    const ends = await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({
+      topic,
+      partitions: ends.map(({ partition, high }) => ({ partition, offset: high })),
+    })
+  } finally {
+    await admin.disconnect()
+  }
+}
