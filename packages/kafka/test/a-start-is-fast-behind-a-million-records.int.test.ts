@@ -18,11 +18,17 @@ interface Start {
 const position: WrittenTransaction = { key: 'position', ending: 'commit', times: 1 }
 /** A relay commits its position again when more than 10,000 offsets are behind it: 5,000 transactions and their markers. */
 const leftBehind = 6_000
-const many = 400_000
+const many = 150_000
 
 const logs = {
-  /** A relay that has run for a million batches; no cleaner has been here. */
-  'a-million-positions': [{ ...position, times: 1_000_000 }],
+  /**
+   * A relay that has run for a million batches; no cleaner has been here. The oldest nine tenths are many to a batch, as the
+   * broker would take minutes to check them one by one; a start does not get there.
+   */
+  'a-million-positions': [
+    { ...position, times: 9_000, records: 100 },
+    { ...position, times: 100_000 },
+  ],
   /** Runs that never got as far as a batch. */
   claims: [position, { key: 'claim', ending: 'commit', times: leftBehind }],
   /** Runs whose batches were all aborted. */
@@ -58,7 +64,7 @@ async function start(topic: keyof typeof logs): Promise<Start> {
 
 test('a start takes less than a second at 1,000,000 positions', async () => {
   const { ms, offset } = await start('a-million-positions')
-  expect(offset).toBe('1999998') // each has a marker behind it
+  expect(offset).toBe('1108998') // the last but its marker
   expect(ms).toBeLessThan(1_000)
 })
 
@@ -72,7 +78,7 @@ test.each(['claims', 'aborted-positions'] as const)(
 )
 
 // The broker goes through all of its index of aborted transactions for each answer: asked for it, the aborted positions
-// took nine times as long as the claims (2 cores).
+// took nine times as long as the claims (2 cores, half a million of each).
 test('aborted positions cost about as much as claims, in hundreds of thousands too', async () => {
   const claims = await start('many-claims')
   const aborted = await start('many-aborted-positions')

@@ -12,16 +12,19 @@ import { batchLayout, batchOverheadBytes } from '../src/records/batch-layout.js'
 
 const producerId = 1_000n
 const attributes = { records: 0x10, marker: 0x30 }
-const chunkTransactions = 20_000
+const chunkBytes = 8 * 1024 * 1024
+const value = 'x'.repeat(300)
 
 export interface WrittenTransaction {
   readonly key: string
   readonly ending: 'commit' | 'abort'
   readonly times: number
+  /** Records of this key in each of the transactions; default 1. */
+  readonly records?: number
 }
 
 /**
- * Transactions of one record each, with their markers, as the log of partition 0 of an empty topic. The broker has been
+ * Transactions of one batch each, with their markers, as the log of partition 0 of an empty topic. The broker has been
  * killed, and has to be started afterwards.
  *
  * @returns the offset of the first record of each of the given transactions
@@ -38,32 +41,35 @@ export async function writeLog(
   await using log = await open(path.join(directory, '00000000000000000000.log'), 'w')
   const firsts: bigint[] = []
   let offset = 0n
-  for (const { key, ending, times } of transactions) {
+  for (const { key, ending, times, records = 1 } of transactions) {
     firsts.push(offset)
     const transaction = Buffer.concat([
-      batch(key, 'x'.repeat(300), attributes.records),
-      batch(ending === 'commit' ? '\0\0\0\u0001' : '\0\0\0\0', '\0'.repeat(6), attributes.marker),
+      batch(
+        Array.from({ length: records }, () => [key, value]),
+        attributes.records,
+      ),
+      batch([[ending === 'commit' ? '\0\0\0\u0001' : '\0\0\0\0', '\0'.repeat(6)]], attributes.marker),
     ])
-    for (let left = times; left > 0; left -= chunkTransactions) {
-      const chunk = Buffer.concat(
-        Array.from({ length: Math.min(left, chunkTransactions) }, () => transaction),
-      )
-      for (
-        let at = 0;
-        at < chunk.length;
+    const atOnce = Math.max(1, Math.floor(chunkBytes / transaction.length))
+    for (let left = times; left > 0; left -= atOnce) {
+      const chunk = Buffer.concat(Array.from({ length: Math.min(left, atOnce) }, () => transaction))
+      for (let at = 0; at < chunk.length;) {
+        chunk.writeBigInt64BE(offset, at + batchLayout.baseOffset) // not under the checksum
+        offset += BigInt(chunk.readInt32BE(at + batchLayout.recordCount))
         at += batchOverheadBytes + chunk.readInt32BE(at + batchLayout.length)
-      )
-        chunk.writeBigInt64BE(offset++, at + batchLayout.baseOffset) // not under the checksum
+      }
       await log.write(chunk)
     }
   }
   return firsts
 }
 
-function batch(key: string, value: string, kind: number): Buffer {
+function batch(given: readonly (readonly string[])[], kind: number): Buffer {
   const records = new PartitionRecords('log', 0, { maxMessageBytes: 1_000_000 })
-  const source = Buffer.from(key + value, 'latin1')
-  records.append(Date.now(), source, 0, key.length, key.length, source.length, 0, [])
+  for (const [key = '', text = ''] of given) {
+    const source = Buffer.from(key + text, 'latin1')
+    records.append(Date.now(), source, 0, key.length, key.length, source.length, 0, [])
+  }
   const bytes = Buffer.concat(records.takeBatches().map((sealable) => sealable.seal(producerId, 0, 0)))
   bytes.writeInt32BE(0, batchLayout.partitionLeaderEpoch)
   bytes.writeInt16BE(kind, batchLayout.attributes)
