@@ -7,7 +7,10 @@ import { channel, type Channel } from 'node:diagnostics_channel'
 export const channels = {
   /** A relay owns its shard and knows its position: `{ relay, shard, epoch, incarnation, position }`. */
   relayOpened: channel('oncebox:relay:opened'),
-  /** A batch is committed in Kafka: `{ relay, shard, events, bytes, placed, durationMs }`. */
+  /**
+   * A batch is committed in Kafka: `{ relay, shard, epoch, position, events, bytes, oldestMs, readMs, encodeMs, durationMs,
+   * receipt, traceparents }`.
+   */
   relayPublished: channel('oncebox:relay:published'),
   /** A poll found nothing to publish: `{ relay, shard }`. */
   relayIdle: channel('oncebox:relay:idle'),

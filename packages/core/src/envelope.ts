@@ -10,6 +10,9 @@ export const envelopeHeaders = {
   source: 'ce_source',
   time: 'ce_time',
   contentType: 'content-type',
+  /** W3C Trace Context, as CloudEvents' extension for distributed tracing names it. */
+  traceparent: 'traceparent',
+  tracestate: 'tracestate',
 } as const
 
 /** The attributes of one event. */

@@ -86,7 +86,7 @@ export class RelayMetrics {
   }
 
   /** Counts what is published of shards that are being closed. */
-  ofClosing(): PublishObserver {
+  ofClosing(): Pick<PublishObserver, 'idle' | 'published'> {
     return {
       idle: () => undefined,
       published: ({ events, bytes }) => {

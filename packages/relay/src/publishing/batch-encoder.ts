@@ -1,4 +1,4 @@
-import { envelopeHeaders, OutboxError } from '@oncebox/core'
+import { channels, envelopeHeaders, OutboxError } from '@oncebox/core'
 import {
   encodeHeader,
   PartitionRecords,
@@ -20,6 +20,9 @@ export interface EncodedBatch {
   readonly boundedBytes: number
   /** When the oldest event of the batch was emitted, milliseconds since 1970. */
   readonly oldestMs: number
+  readonly topics: readonly string[]
+  /** Header traceparent of its events, {@link traceparentsMax} at most; none unless somebody listens to what is published. */
+  readonly traceparents: readonly string[]
 }
 
 /** What is the same in all events of one topic, type and source. */
@@ -37,6 +40,8 @@ const timeMaxMs = Date.parse('9999-12-31T23:59:59.999Z')
 const routeHeaderCount = 3
 const jsonContentType = encodeHeader(envelopeHeaders.contentType, 'application/json')
 const routesMax = 10_000
+// As many links as a span takes by default.
+const traceparentsMax = 128
 
 /**
  * Turns rows into record batches: key and payload are copied from PostgreSQL's bytes into Kafka's, nothing that only
@@ -47,6 +52,7 @@ export class BatchEncoder {
   readonly #compression: Compression
   readonly #routes = new Map<string, Route>()
   readonly #headers = new EventHeaders()
+  #traceparents: string[] | undefined
 
   constructor(kafka: KafkaClient, compression: Compression) {
     this.#kafka = kafka
@@ -75,6 +81,7 @@ export class BatchEncoder {
     // By name: a topic that is described again in the middle of a page must not get two lists of one partition.
     const partitions = new Map<string, PartitionRecords[]>()
     const { bytes, starts, ends } = rows
+    this.#traceparents = channels.relayPublished.hasSubscribers ? [] : undefined
     let lastSeq = after
     let events = 0
     let boundedBytes = 0
@@ -104,6 +111,8 @@ export class BatchEncoder {
       lastSeq,
       boundedBytes,
       oldestMs,
+      topics: [...partitions.keys()],
+      traceparents: this.#traceparents ?? [],
     }
   }
 
@@ -129,7 +138,10 @@ export class BatchEncoder {
       pieces.push(jsonContentType)
       headerCount++
     } else {
-      headerCount += appendServiceHeaders(bytes.toString('utf8', headersStart, ends[column.headers]), pieces)
+      headerCount += this.#appendServiceHeaders(
+        bytes.toString('utf8', headersStart, ends[column.headers]),
+        pieces,
+      )
     }
     try {
       records.append(
@@ -145,6 +157,24 @@ export class BatchEncoder {
     } catch (error) {
       throw unpublishable(rows, route, seq, error)
     }
+  }
+
+  /** Headers the service set; the content type is JSON unless they say otherwise. @returns How many pieces were added. */
+  #appendServiceHeaders(text: string, pieces: Buffer[]): number {
+    const headers: unknown = JSON.parse(text)
+    const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : []
+    for (const [name, value] of entries) {
+      pieces.push(encodeHeader(name, String(value)))
+      if (name === envelopeHeaders.traceparent) this.#noteTraceparent(String(value))
+    }
+    if (entries.some(([name]) => name === envelopeHeaders.contentType)) return entries.length
+    pieces.push(jsonContentType)
+    return entries.length + 1
+  }
+
+  #noteTraceparent(traceparent: string): void {
+    if (this.#traceparents !== undefined && this.#traceparents.length < traceparentsMax)
+      this.#traceparents.push(traceparent)
   }
 
   async #addRoute(routeKey: string, { bytes, starts, ends }: CopyRows, signal: AbortSignal): Promise<Route> {
@@ -167,16 +197,6 @@ export class BatchEncoder {
     for (const route of this.#routes.values()) if (route.topic.name === name) return route.topic
     return await this.#kafka.describeTopic(name, { refresh: true, signal })
   }
-}
-
-/** Headers the service set; the content type is JSON unless they say otherwise. @returns How many pieces were added. */
-function appendServiceHeaders(text: string, pieces: Buffer[]): number {
-  const headers: unknown = JSON.parse(text)
-  const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : []
-  for (const [name, value] of entries) pieces.push(encodeHeader(name, String(value)))
-  if (entries.some(([name]) => name === envelopeHeaders.contentType)) return entries.length
-  pieces.push(jsonContentType)
-  return entries.length + 1
 }
 
 /** Length of a field; 0 for null. */

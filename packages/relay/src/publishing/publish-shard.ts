@@ -35,6 +35,10 @@ export const openWindowReader: OpenReader = (client, options) => new WindowReade
 
 /** What metrics and health learn while a shard is published. */
 export interface PublishObserver {
+  /** A page is being read. */
+  reading(cursor: Cursor): void
+  /** A batch is on its way to these topics. */
+  publishing(topics: readonly string[]): void
   /** A poll found nothing. */
   idle(): void
   published(batch: PublishedBatch): void
@@ -52,8 +56,22 @@ interface PublishedBatch {
   readonly events: number
   readonly bytes: number
   readonly oldestMs: number
+  /** Reading the page, and turning it into record batches. */
+  readonly readMs: number
+  readonly encodeMs: number
+  /** From the batch in hand to its commit. */
   readonly durationMs: number
   readonly receipt: Receipt
+  /** Trace contexts of its events, a bounded number; none unless somebody listens. */
+  readonly traceparents: readonly string[]
+}
+
+/** A page that was read, and the batch that was made of it. */
+interface ReadBatch {
+  readonly page: Page
+  readonly batch: EncodedBatch
+  readonly readMs: number
+  readonly encodeMs: number
 }
 
 // An empty window moves `from` only when polls have become dear, and then with a record, at most once a second.
@@ -120,7 +138,7 @@ class ShardPublisher {
           await this.#nothing(next?.page)
           continue
         }
-        const publishing = this.#publish(next.page, next.batch)
+        const publishing = this.#publish(next)
         // Handled below, or by the finally; this only keeps an early failure from counting as unhandled.
         publishing.catch(() => undefined)
         await ahead
@@ -136,18 +154,23 @@ class ShardPublisher {
     return { position: this.#position, window: this.#window }
   }
 
-  async #readBatch(): Promise<{ page: Page; batch: EncodedBatch } | undefined> {
+  async #readBatch(): Promise<ReadBatch | undefined> {
+    const { observer, signal } = this.#request
     // The cursor stands on the record of this window: it must be there before it is built upon.
     await this.#recorded
+    observer.reading(this.#cursor)
+    const startedMs = performance.now()
     const page = await this.#reader.read(this.#cursor)
+    const readAtMs = performance.now()
     if (page === undefined) return undefined
-    const batch = await this.#encoder.encode(page.rows, this.#cursor.after, this.#request.signal)
+    const batch = await this.#encoder.encode(page.rows, this.#cursor.after, signal)
+    const encodeMs = performance.now() - readAtMs
     if (batch.events > 0) await faultPoint('relay.window.taken')
-    return { page, batch }
+    return { page, batch, readMs: readAtMs - startedMs, encodeMs }
   }
 
   /** One Kafka transaction. Moves the cursor before its first await, so that the next page can be read meanwhile. */
-  async #publish(page: Page, batch: EncodedBatch): Promise<void> {
+  async #publish({ page, batch, readMs, encodeMs }: ReadBatch): Promise<void> {
     const { open, options, observer, wakeup } = this.#request
     const startedMs = performance.now()
     const firstOfWindow = this.#cursor.to === undefined
@@ -168,6 +191,7 @@ class ShardPublisher {
     this.#position = position
     this.#cursor = cursorAfter(position)
     wakeup.reset()
+    observer.publishing(batch.topics)
     const partitions = [...batch.partitions, positionRecord(open.progress, open.shard, position)]
     const receipt = await open.session.publish({ partitions, gate: this.#recorded })
     if (complete) this.#confirmed = position.window
@@ -175,11 +199,21 @@ class ShardPublisher {
       events: batch.events,
       bytes: page.bytes,
       oldestMs: batch.oldestMs,
+      readMs,
+      encodeMs,
       durationMs: performance.now() - startedMs,
       receipt,
+      traceparents: batch.traceparents,
     }
     observer.published(published)
-    channels.relayPublished.publish({ relay: options.name, shard: open.shard, position, ...published })
+    const { name: relay } = options
+    channels.relayPublished.publish({
+      relay,
+      shard: open.shard,
+      epoch: open.epoch,
+      position,
+      ...published,
+    })
   }
 
   /** Nothing left in the window under the cursor, or nothing new at all. */

@@ -20,7 +20,7 @@ export interface CloseGenerationRequest {
   /** The one that ends; the next one is in outbox.shard_map already. */
   readonly generation: number
   readonly openReader: OpenReader
-  readonly observer: PublishObserver
+  readonly observer: Pick<PublishObserver, 'idle' | 'published'>
   readonly signal: AbortSignal
 }
 
@@ -134,7 +134,7 @@ async function closeShard(
     kafka,
     database,
     wakeup,
-    observer,
+    observer: { reading: () => undefined, publishing: () => undefined, ...observer },
     openReader: (client, readerOptions) =>
       new ReaderUntil(openReader(client, readerOptions), to, () => drained.abort()),
     signal: AbortSignal.any([drained.signal, signal]),

@@ -5,6 +5,7 @@ import { openShard } from '../opening/open-shard.js'
 import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
 import { publishShard, type OpenReader, type PublishObserver } from '../publishing/publish-shard.js'
 import { Wakeup } from '../reading/wakeup.js'
+import { ShardActivity } from './shard-activity.js'
 
 export interface ShardRunnerRequest {
   readonly options: ResolvedRelayOptions
@@ -18,8 +19,8 @@ export interface ShardRunnerRequest {
   readonly log: RelayLogger
 }
 
-/** What metrics and health learn of a shard. */
-export interface ShardObserver extends PublishObserver {
+/** What metrics learn of a shard. */
+export interface ShardObserver extends Pick<PublishObserver, 'idle' | 'published'> {
   opened(): void
   reopening(error: unknown): void
 }
@@ -38,6 +39,7 @@ const reopenBackoff = { minMs: 50, maxMs: 5_000 }
 export class ShardRunner {
   readonly shard: number
   readonly generation: number
+  readonly activity: ShardActivity
   /** Resolves with the end; never rejects. */
   readonly ended: Promise<RunnerEnd>
   readonly #request: ShardRunnerRequest
@@ -52,6 +54,7 @@ export class ShardRunner {
   constructor(request: ShardRunnerRequest) {
     this.shard = request.shard
     this.generation = request.generation
+    this.activity = new ShardActivity(request.shard, request.generation)
     this.#request = request
     this.#epoch = request.seenEpoch
     this.#firstOpened = new Promise((resolve) => (this.#tellOpened = resolve))
@@ -97,6 +100,7 @@ export class ShardRunner {
 
   async #openAndPublish(wakeup: Wakeup, signal: AbortSignal): Promise<void> {
     const { options, shard, generation, holder, openReader, observer, log } = this.#request
+    this.activity.opening()
     await using database = await connectDatabase(options.db, options.name)
     const kafka: KafkaClient = await connectKafka(options.kafka, { signal })
     try {
@@ -116,6 +120,7 @@ export class ShardRunner {
             onEpoch: (epoch) => {
               this.#epoch = epoch
               this.#claimed = true
+              this.activity.claimed(epoch)
             },
           }),
       )
@@ -148,12 +153,16 @@ export class ShardRunner {
 
   /** Only work that was done ends a row of failures: opening alone does not, or a refusing topic would be tried without a pause. */
   readonly #observer: PublishObserver = {
+    reading: (cursor) => this.activity.reading(cursor),
+    publishing: (topics) => this.activity.publishing(topics),
     idle: () => {
       this.#failedAttempts = 0
+      this.activity.idle()
       this.#request.observer.idle()
     },
     published: (batch) => {
       this.#failedAttempts = 0
+      this.activity.published()
       this.#request.observer.published(batch)
     },
   }
@@ -163,6 +172,7 @@ export class ShardRunner {
     const delayMs = nextDelayMs(reopenBackoff, ++this.#failedAttempts)
     channels.relayReopening.publish({ relay: options.name, shard, error })
     observer.reopening(error)
+    this.activity.backingOff()
     log.warn({ shard, err: error, delayMs: Math.round(delayMs) }, 'opening again from the position in Kafka')
     await delay(delayMs, signal).catch(() => undefined)
   }
