@@ -2,15 +2,22 @@ import { writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Benchmark, Figure } from './benchmark.js'
+import { latencyBenchmark } from './latency/latency-benchmark.js'
 import { readingBenchmark } from './reading/reading-benchmark.js'
 import { relayBenchmark } from './relay/relay-benchmark.js'
 import { sessionBenchmark } from './session/session-benchmark.js'
 import { missedTargets } from './targets.js'
 
 // `pnpm bench NAME [--json FILE] [--check]`: figures as min, median, max over the rounds of one run.
-const benchmarks: readonly Benchmark[] = [relayBenchmark, sessionBenchmark, readingBenchmark]
+const benchmarks: readonly Benchmark[] = [
+  relayBenchmark,
+  sessionBenchmark,
+  readingBenchmark,
+  latencyBenchmark,
+]
 
 const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N] [--compression TYPE]
+           [--rates N,N] [--seconds N]
 
 ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(7)}  ${summary}`).join('\n')}
 
@@ -19,6 +26,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(7)}  ${summary}`).join(
   --compression TYPE  none (the default), gzip, snappy, lz4 or zstd, for all clients; session only
   --shards LIST       numbers of shards, as in 1,2,4, each drained by one process; relay only
   --open-transaction  each of them again while a transaction that has written an event stays open; relay only
+  --rates N,N         events a second (200,1000), and for how many seconds each (10); latency only
 `
 
 async function main(): Promise<number> {
@@ -32,6 +40,8 @@ async function main(): Promise<number> {
       compression: { type: 'string' },
       shards: { type: 'string' },
       'open-transaction': { type: 'boolean' },
+      rates: { type: 'string' },
+      seconds: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   })
