@@ -7,6 +7,7 @@ import { RelayMetrics } from './observing/relay-metrics.js'
 import { resolveOptions, type RelayLogger, type RelayOptions, type ResolvedRelayOptions } from './options.js'
 import { openWindowReader, type OpenReader } from './publishing/publish-shard.js'
 import { RelayRun } from './running/relay-run.js'
+import type { ShardStatus } from './running/shard-status.js'
 
 /** Publishes an outbox to Kafka. */
 export interface Relay extends Service {
@@ -14,6 +15,8 @@ export interface Relay extends Service {
   readonly httpUrl: string | undefined
   /** The shards that this process publishes now, ascending. None: others have them all, and it stands by. */
   readonly shards: readonly number[]
+  /** What each of them does: publishing, or why not. Ascending by shard. */
+  readonly status: readonly ShardStatus[]
   /** Resolves when the relay has stopped; rejects with the reason when it stopped by itself. */
   readonly stopped: Promise<void>
 }
@@ -74,6 +77,10 @@ class SharedRelay implements Relay {
 
   get shards(): readonly number[] {
     return this.#run?.shards ?? []
+  }
+
+  get status(): readonly ShardStatus[] {
+    return this.#run?.status ?? []
   }
 
   get stopped(): Promise<void> {

@@ -9,6 +9,7 @@ import { closeGeneration } from '../resharding/close-generation.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
 import { planShare } from '../sharing/share-shards.js'
 import { ShardRunner, type RunnerEnd } from './shard-runner.js'
+import type { ShardStatus } from './shard-status.js'
 
 export interface RelayRunParts {
   readonly options: ResolvedRelayOptions
@@ -55,6 +56,11 @@ export class RelayRun {
   /** The shards that are published here, ascending. */
   get shards(): readonly number[] {
     return [...this.#runners.keys()].sort((a, b) => a - b)
+  }
+
+  /** What each of them does, in the same order. */
+  get status(): readonly ShardStatus[] {
+    return [...this.#runners.values()].map(({ status }) => status).sort((a, b) => a.shard - b.shard)
   }
 
   /** Ends the run; what is in hand is finished first. */

@@ -6,6 +6,7 @@ import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
 import { publishShard, type OpenReader, type PublishObserver } from '../publishing/publish-shard.js'
 import { Wakeup } from '../reading/wakeup.js'
 import { ShardActivity } from './shard-activity.js'
+import { StatusBoard, type ShardStatus } from './shard-status.js'
 
 export interface ShardRunnerRequest {
   readonly options: ResolvedRelayOptions
@@ -48,6 +49,7 @@ export class ShardRunner {
   #tellOpened: () => void = () => undefined
   #epoch: number
   #claimed = false
+  readonly #board: StatusBoard
   #failedAttempts = 0
   #lastError: unknown
 
@@ -57,6 +59,7 @@ export class ShardRunner {
     this.activity = new ShardActivity(request.shard, request.generation)
     this.#request = request
     this.#epoch = request.seenEpoch
+    this.#board = new StatusBoard(request.shard)
     this.#firstOpened = new Promise((resolve) => (this.#tellOpened = resolve))
     this.ended = this.#run()
   }
@@ -64,6 +67,11 @@ export class ShardRunner {
   /** The epoch under which this process holds the shard; undefined when it never claimed it. */
   get epoch(): number | undefined {
     return this.#claimed ? this.#epoch : undefined
+  }
+
+  /** What it does now, for readiness and metrics. */
+  get status(): ShardStatus {
+    return this.#board.status
   }
 
   /** Why it was opened again last; undefined when it never was. */
@@ -125,6 +133,7 @@ export class ShardRunner {
           }),
       )
       const { epoch, incarnation, position } = open
+      this.#board.enter('publishing')
       observer.opened()
       channels.relayOpened.publish({ relay: options.name, shard, epoch, incarnation, position })
       log.info(
@@ -170,6 +179,7 @@ export class ShardRunner {
   async #backOff(error: unknown, signal: AbortSignal): Promise<void> {
     const { options, shard, observer, log } = this.#request
     const delayMs = nextDelayMs(reopenBackoff, ++this.#failedAttempts)
+    this.#board.enter('reopening', error)
     channels.relayReopening.publish({ relay: options.name, shard, error })
     observer.reopening(error)
     this.activity.backingOff()
