@@ -24,6 +24,7 @@ export async function loadRelayOptions(
   if (kafka === undefined) throw missing('Kafka brokers', 'ONCEBOX_KAFKA_BROKERS')
   const eventsMax = wholeNumber(environment, 'ONCEBOX_BATCH_EVENTS_MAX')
   const idleMsMax = wholeNumber(environment, 'ONCEBOX_POLL_IDLE_MS_MAX')
+  const listen = onOrOff(environment, 'ONCEBOX_POLL_LISTEN')
   const leaseMs = wholeNumber(environment, 'ONCEBOX_LEASE_MS')
   return defineRelay({
     ...config,
@@ -31,7 +32,11 @@ export async function loadRelayOptions(
     db,
     kafka,
     batch: { ...config.batch, ...(eventsMax === undefined ? {} : { eventsMax }) },
-    poll: { ...config.poll, ...(idleMsMax === undefined ? {} : { idleMsMax }) },
+    poll: {
+      ...config.poll,
+      ...(idleMsMax !== undefined && { idleMsMax }),
+      ...(listen !== undefined && { listen }),
+    },
     ...(leaseMs === undefined ? {} : { leaseMs }),
     http: http(config, environment),
   })
@@ -69,6 +74,13 @@ function wholeNumber(environment: NodeJS.ProcessEnv, variable: string): number |
   if (!/^\d{1,9}$/.test(value))
     throw new OutboxError('CLI_USAGE', `${variable} is ${JSON.stringify(value)}: it must be a whole number`)
   return Number(value)
+}
+
+function onOrOff(environment: NodeJS.ProcessEnv, variable: string): boolean | undefined {
+  const value = environment[variable]
+  if (value === undefined || value === 'on' || value === 'off')
+    return value === undefined ? undefined : value === 'on'
+  throw new OutboxError('CLI_USAGE', `${variable} is ${JSON.stringify(value)}: it must be on or off`)
 }
 
 const missing = (what: string, variable: string): OutboxError =>

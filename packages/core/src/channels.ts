@@ -16,6 +16,11 @@ export const channels = {
   relayIdle: channel('oncebox:relay:idle'),
   /** A doubt: the relay re-opens from Kafka: `{ relay, shard, error }`. */
   relayReopening: channel('oncebox:relay:reopening'),
+  /**
+   * The relay hears of commits by LISTEN from now on, or does not and polls: `{ relay, listening }`, and `error` when it
+   * does not.
+   */
+  relayListening: channel('oncebox:relay:listening'),
   /** Another process has the shard, and this one publishes it no more: `{ relay, shard, error }`. */
   relayLost: channel('oncebox:relay:lost'),
   /** The relay has stopped by itself: `{ relay, shard, error }`, without `shard` when it is not about one. */

@@ -90,6 +90,10 @@ export const errorCodes = {
     false,
     'restore the row of outbox.shard_map that the message names: it is written by oncebox reshard only',
   ),
+  RELAY_LISTEN_UNSUPPORTED: row(
+    false,
+    'connect the relay to PostgreSQL itself, or through a pooler in session mode: one in transaction mode keeps no LISTEN. Polling goes on by itself; without poll.listen the relay does not say this',
+  ),
   RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
 
   KAFKA_OPTIONS_INVALID: row(false, 'correct the option that the message names'),

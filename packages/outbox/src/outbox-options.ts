@@ -6,6 +6,12 @@ export interface OutboxOptions<Topics extends readonly AnyTopic[]> {
   readonly source: string
   /** What may be emitted. Event types are unique across the topics. */
   readonly topics: Topics
+  /**
+   * Whether a commit with events tells relays in other processes at once, by NOTIFY; those with `poll.listen` hear it.
+   * Default false: PostgreSQL lets only one transaction of a database at a time commit with a notification, and 16 writers
+   * kept 0.35 to 0.60 of their rate.
+   */
+  readonly notify?: boolean
 }
 
 /** Event type to its topic. */

@@ -88,7 +88,7 @@ export interface Outbox<Topics extends readonly AnyTopic[] = readonly AnyTopic[]
 export function createOutbox<const Topics extends readonly AnyTopic[]>(
   options: OutboxOptions<Topics>,
 ): Outbox<Topics> {
-  const { source, topics } = options
+  const { source, topics, notify = false } = options
   const topicOf = resolveOutboxOptions(options)
   const write = async (tx: unknown, pending: readonly PendingRow[]): Promise<string[]> => {
     const connection = insideTransaction(tx)
@@ -96,7 +96,7 @@ export function createOutbox<const Topics extends readonly AnyTopic[]>(
     // sends without awaiting this call comes after it.
     const rows = completeRows(pending)
     const ready = rows instanceof Promise ? await rows : rows
-    if (ready.length > 0) await insertEvents(connection, source, ready)
+    if (ready.length > 0) await insertEvents(connection, source, ready, notify)
     return ready.map((row) => row.id)
   }
   return Object.freeze({
@@ -106,7 +106,7 @@ export function createOutbox<const Topics extends readonly AnyTopic[]>(
       db: Database<Tx>,
       work: (tx: Tx, emit: Emit<Topics>) => Promise<Result>,
       given: OutboxTransactionOptions = {},
-    ): Promise<Result> => runOutboxTransaction({ source, topicOf, db, work, given }),
+    ): Promise<Result> => runOutboxTransaction({ source, topicOf, notify, db, work, given }),
     emit: async (
       tx: TransactionHandle,
       type: string,
@@ -127,6 +127,7 @@ export function createOutbox<const Topics extends readonly AnyTopic[]>(
 interface OutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]> {
   readonly source: string
   readonly topicOf: TopicOf
+  readonly notify: boolean
   readonly db: Database<Tx>
   readonly work: (tx: Tx, emit: Emit<Topics>) => Promise<Result>
   readonly given: OutboxTransactionOptions
@@ -135,6 +136,7 @@ interface OutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]> {
 async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]>({
   source,
   topicOf,
+  notify,
   db,
   work,
   given,
@@ -146,7 +148,8 @@ async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic
     const rows = await buffer.rows()
     const last = rows.at(-1)
     if (last === undefined) return
-    inserted = { txid: await insertEvents(connection, source, rows), id: last.id, events: rows.length }
+    const txid = await insertEvents(connection, source, rows, notify)
+    inserted = { txid, id: last.id, events: rows.length }
     await faultPoint('outbox.events.inserted')
   }
 

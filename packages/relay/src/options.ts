@@ -27,6 +27,11 @@ export interface RelayOptions {
     readonly idleMsMin?: number
     /** Longest wait while nothing is found. Default 50; 1 to 60,000. */
     readonly idleMsMax?: number
+    /**
+     * Whether to LISTEN for the commits of outboxes with `notify`, so that a long `idleMsMax` delays nothing. Polling goes on:
+     * a notification is a hint. Default false; does not work through a pooler in transaction mode.
+     */
+    readonly listen?: boolean
   }
   /** Where the very first start begins: with every event in the outbox, or with those that commit from now on. Default 'earliest'. */
   readonly startAt?: 'earliest' | 'now'
@@ -68,6 +73,7 @@ export interface ResolvedRelayOptions {
   readonly compression: Compression
   readonly idleMsMin: number
   readonly idleMsMax: number
+  readonly listen: boolean
   readonly startAt: 'earliest' | 'now'
   readonly progressTopic: string
   readonly replicationFactor: number | undefined
@@ -105,6 +111,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
       Math.max(1, idleMsMin),
       60_000,
     ),
+    listen: flag('poll.listen', options.poll?.listen ?? false),
     startAt,
     progressTopic: options.progress?.topic ?? `${options.name}.progress`,
     replicationFactor: options.progress?.replicationFactor,
@@ -153,6 +160,11 @@ function usableCompression(compression: Compression): Compression {
 function whole(name: string, value: number, min: number, max: number): number {
   if (!Number.isInteger(value) || value < min || value > max)
     throw invalid(name, value, `a whole number from ${min} to ${max}`)
+  return value
+}
+
+function flag(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw invalid(name, value, 'true or false')
   return value
 }
 

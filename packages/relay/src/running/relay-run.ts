@@ -1,10 +1,13 @@
 import pg, { type Client } from 'pg'
 import { channels, delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { notifyChannel } from '@oncebox/outbox'
 import { connectClient } from '../database-connections.js'
 import { checkServer } from '../opening/database-state.js'
 import type { RelayMetrics } from '../observing/relay-metrics.js'
 import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
 import type { OpenReader } from '../publishing/publish-shard.js'
+import { listen } from '../reading/listen.js'
+import { WakeSignal } from '../reading/wake-signal.js'
 import { closeGeneration } from '../resharding/close-generation.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
 import { planShare } from '../sharing/share-shards.js'
@@ -32,6 +35,8 @@ export class RelayRun {
   readonly #parts: RelayRunParts
   readonly #runners = new Map<number, ShardRunner>()
   readonly #tasks = new Set<Promise<void>>()
+  /** Fired by notifications of the database. */
+  readonly #wakeShards = new WakeSignal()
   /** The shards of the map before are being closed by this process. */
   #closing = false
   readonly #stopping = new AbortController()
@@ -106,6 +111,7 @@ export class RelayRun {
         holder,
         leaseMs: options.leaseMs,
       })
+      if (options.listen) this.#inBackground(this.#listen(client))
       while (!signal.aborted && this.#failure === undefined) {
         const sharing = await membership.beat()
         worked()
@@ -115,6 +121,21 @@ export class RelayRun {
       await this.#leave(membership)
     } finally {
       await client.end().catch(() => undefined)
+    }
+  }
+
+  /** Polling goes on whatever comes of it; a connection that is lost is told by the heartbeat. */
+  async #listen(client: Client): Promise<void> {
+    const { options, log } = this.#parts
+    const { name: relay, db } = options
+    try {
+      await listen({ client, db, relay, wake: this.#wakeShards, signal: this.#stopping.signal })
+      channels.relayListening.publish({ relay, listening: true })
+      log.info({ channel: notifyChannel }, 'commits are heard by LISTEN')
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return
+      channels.relayListening.publish({ relay, listening: false, error })
+      log.warn({ err: error, ...remedyOf(error) }, 'commits are not heard by LISTEN: they are polled for')
     }
   }
 
@@ -193,6 +214,7 @@ export class RelayRun {
       seenEpoch: epochs.get(shard) ?? 0,
       holder,
       openReader,
+      wake: this.#wakeShards,
       observer: metrics.ofShard(shard),
       log,
     })

@@ -4,6 +4,7 @@ import { bounded, connectDatabase } from '../database-connections.js'
 import { openShard } from '../opening/open-shard.js'
 import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
 import { publishShard, type OpenReader, type PublishObserver } from '../publishing/publish-shard.js'
+import type { WakeSignal } from '../reading/wake-signal.js'
 import { Wakeup } from '../reading/wakeup.js'
 import { ShardActivity } from './shard-activity.js'
 import { StatusBoard, type ShardStatus } from './shard-status.js'
@@ -16,6 +17,8 @@ export interface ShardRunnerRequest {
   readonly seenEpoch: number
   readonly holder: string
   readonly openReader: OpenReader
+  /** Fired when somebody has committed events, as far as anybody tells. */
+  readonly wake: WakeSignal
   readonly observer: ShardObserver
   readonly log: RelayLogger
 }
@@ -91,7 +94,7 @@ export class ShardRunner {
 
   async #run(): Promise<RunnerEnd> {
     const { signal } = this.#stopping
-    using wakeup = new Wakeup(this.#request.options)
+    using wakeup = new Wakeup(this.#request.options, this.#request.wake)
     while (!signal.aborted) {
       try {
         await this.#openAndPublish(wakeup, signal)
