@@ -1,4 +1,5 @@
 import { OutboxError, type AnyTopic, type Service, type ServiceState } from '@oncebox/core'
+import { startTracing } from '@oncebox/telemetry'
 import { ConsumerRun } from './consumer-run.js'
 import type { AnyHandler, ConsumedEvent, ConsumedPayload, EventTypeOf, InboxHandler } from './event.js'
 import { resolveConsumerOptions, type ConsumerOptions, type ResolvedConsumerOptions } from './options.js'
@@ -44,7 +45,9 @@ export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Servic
 export function createConsumer<Tx, const Topics extends readonly AnyTopic[]>(
   options: ConsumerOptions<Tx, Topics>,
 ): Consumer<Tx, Topics> {
-  return new InboxConsumer<Tx, Topics>(resolveConsumerOptions(options))
+  const resolved = resolveConsumerOptions(options)
+  startTracing()
+  return new InboxConsumer<Tx, Topics>(resolved)
 }
 
 class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<Tx, Topics> {
@@ -58,7 +61,7 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
 
   constructor(options: ResolvedConsumerOptions<Tx>) {
     this.#options = options
-    this.#report = new Reporter(options.name)
+    this.#report = new Reporter(options.name, options.group)
   }
 
   get name(): string {

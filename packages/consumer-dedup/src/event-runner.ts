@@ -134,16 +134,17 @@ export class EventRunner<Tx> {
   ): Promise<EffectOutcome> {
     const handler = this.#handlers.get(envelope.type)
     const event: ConsumedEvent = { ...envelope, payload, metadata: { ...metadataOf(record), attempt } }
-    return runEffect(this.#options, {
+    const effect = {
       mark,
       token: context.token,
       onBackend: context.onBackend,
-      work: async (tx) => {
+      work: async (tx: Tx) => {
         // The registry is keyed by type, and `on` has tied the type to the handler's event.
         await handler?.(event as ConsumedEvent<never, never>, { tx, signal: context.signal })
       },
       finish: this.#endOf(mark, context),
-    })
+    }
+    return this.#report.handling(record, { ...envelope, attempt }, () => runEffect(this.#options, effect))
   }
 
   /** Attempts end with the event, in its transaction; an event that never failed has none. */

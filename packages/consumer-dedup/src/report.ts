@@ -1,4 +1,10 @@
-import { channels } from '@oncebox/core'
+import {
+  channels,
+  envelopeHeaders,
+  headerText,
+  type HandlingMessage,
+  type HandlingOutcome,
+} from '@oncebox/core'
 import type { ConsumerRecord } from './record.js'
 
 /** What a consumer did since it was created. */
@@ -14,6 +20,11 @@ export interface ConsumerCounts {
   readonly deadLetters: number
 }
 
+type EventFields = Pick<
+  HandlingMessage,
+  'consumer' | 'topic' | 'partition' | 'offset' | 'id' | 'type' | 'attempt'
+>
+
 interface Subject {
   readonly id: string
   readonly type: string
@@ -23,14 +34,36 @@ interface Subject {
 /** Counts what happened to events, and tells the diagnostics channels. Never sees payloads. */
 export class Reporter {
   readonly #consumer: string
+  readonly #group: string
   readonly #counts = { handled: 0, duplicates: 0, skipped: 0, retries: 0, deadLetters: 0 }
 
-  constructor(consumer: string) {
+  constructor(consumer: string, group: string) {
     this.#consumer = consumer
+    this.#group = group
   }
 
   get counts(): ConsumerCounts {
     return { ...this.#counts }
+  }
+
+  /** Runs one attempt, inside whatever a listener puts around it: a span, for example. */
+  async handling<Outcome extends HandlingOutcome>(
+    record: ConsumerRecord,
+    subject: Subject,
+    work: () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    if (!channels.consumerHandling.hasSubscribers) return await work()
+    const message: HandlingMessage = {
+      ...this.#fields(record, subject),
+      group: this.#group,
+      traceparent: headerText(record.headers, envelopeHeaders.traceparent),
+      tracestate: headerText(record.headers, envelopeHeaders.tracestate),
+      around: undefined,
+    }
+    channels.consumerHandling.publish(message)
+    if (message.around === undefined) return await work()
+    // It resolves with what `work` does.
+    return (await message.around(work)) as Outcome
   }
 
   handled(record: ConsumerRecord, subject: Subject): void {
@@ -77,7 +110,7 @@ export class Reporter {
     channels.consumerFailed.publish({ consumer: this.#consumer, error })
   }
 
-  #fields({ topic, partition, offset }: ConsumerRecord, { id, type, attempt }: Subject): object {
+  #fields({ topic, partition, offset }: ConsumerRecord, { id, type, attempt }: Subject): EventFields {
     return { consumer: this.#consumer, topic, partition, offset: String(offset), id, type, attempt }
   }
 }

@@ -7,10 +7,7 @@ import { channel, type Channel } from 'node:diagnostics_channel'
 export const channels = {
   /** A relay owns its shard and knows its position: `{ relay, shard, epoch, incarnation, position }`. */
   relayOpened: channel('oncebox:relay:opened'),
-  /**
-   * A batch is committed in Kafka: `{ relay, shard, epoch, position, events, bytes, oldestMs, readMs, encodeMs, durationMs,
-   * receipt, traceparents }`.
-   */
+  /** A batch is committed in Kafka: a {@link PublishedMessage}. */
   relayPublished: channel('oncebox:relay:published'),
   /** A poll found nothing to publish: `{ relay, shard }`. */
   relayIdle: channel('oncebox:relay:idle'),
@@ -25,10 +22,17 @@ export const channels = {
   relayLost: channel('oncebox:relay:lost'),
   /** The relay has stopped by itself: `{ relay, shard, error }`, without `shard` when it is not about one. */
   relayFailed: channel('oncebox:relay:failed'),
+  /**
+   * An event is emitted, inside its transaction: an {@link EmittingMessage}. A listener may add headers, at once; nobody knows
+   * yet whether the transaction will commit.
+   */
+  outboxEmitting: channel('oncebox:outbox:emitting'),
   /** Events were committed by this process: wakes a relay in the same process. `{ source, events }`. */
   outboxCommitted: channel('oncebox:outbox:committed'),
   /** A consumer owns partitions and has positioned them: `{ consumer, partitions }`. */
   consumerAssigned: channel('oncebox:consumer:assigned'),
+  /** An attempt on an event begins: a {@link HandlingMessage}. A listener may run the attempt itself. */
+  consumerHandling: channel('oncebox:consumer:handling'),
   /** An event took effect: `{ consumer, topic, partition, offset, id, type, attempt }`. */
   consumerHandled: channel('oncebox:consumer:handled'),
   /** An event was a duplicate, its effect was already there: same fields. */
@@ -46,3 +50,57 @@ export const channels = {
   /** The consumer has stopped by itself: `{ consumer, error }`. */
   consumerFailed: channel('oncebox:consumer:failed'),
 } as const satisfies Record<string, Channel>
+
+/** What is said on `oncebox:outbox:emitting`. */
+export interface EmittingMessage {
+  readonly source: string
+  readonly topic: string
+  readonly type: string
+  readonly id: string
+  /** Of the event; a header that the service has set is not taken from here. */
+  readonly headers: Record<string, string>
+}
+
+/** What is said on `oncebox:relay:published`. */
+export interface PublishedMessage {
+  readonly relay: string
+  readonly shard: number
+  readonly epoch: number
+  /** As the relay recorded it in Kafka. */
+  readonly position: unknown
+  readonly events: number
+  readonly bytes: number
+  /** When the oldest event of the batch was emitted, milliseconds since 1970. */
+  readonly oldestMs: number
+  readonly topics: readonly string[]
+  /** How long it took to read the page, to turn it into record batches, and from there to the commit. */
+  readonly readMs: number
+  readonly encodeMs: number
+  readonly durationMs: number
+  /** Where the records are, the position's among them. */
+  readonly receipt: unknown
+  /** Header traceparent of the events that have one, 128 at most; none unless somebody listened when the batch was made. */
+  readonly traceparents: readonly string[]
+}
+
+/** What is said on `oncebox:consumer:handling`. */
+export interface HandlingMessage {
+  readonly consumer: string
+  readonly group: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: string
+  readonly id: string
+  readonly type: string
+  readonly attempt: number
+  readonly traceparent: string | undefined
+  readonly tracestate: string | undefined
+  /** Set by a listener: it calls `work`, and resolves with what that resolves with. */
+  around: ((work: () => Promise<HandlingOutcome>) => Promise<HandlingOutcome>) | undefined
+}
+
+/** What became of an attempt. */
+export type HandlingOutcome =
+  | { readonly kind: 'handled' }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'failed'; readonly error: unknown }

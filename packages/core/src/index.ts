@@ -1,7 +1,13 @@
 export type { StandardSchemaV1 } from '@standard-schema/spec'
 export { delay, nextDelayMs, type Backoff } from './backoff.js'
 export { bucketCount, bucketOf } from './bucket.js'
-export { channels } from './channels.js'
+export {
+  channels,
+  type EmittingMessage,
+  type HandlingMessage,
+  type HandlingOutcome,
+  type PublishedMessage,
+} from './channels.js'
 export {
   envelopeHeaders,
   headerText,

@@ -1,4 +1,4 @@
-/** One event on its way into `outbox.events`: checked, encoded, with its id and bucket. */
+/** One event on its way into `outbox.events`: checked, encoded, with its id, bucket and trace context. */
 import {
   bucketOf,
   envelopeHeaders,
@@ -49,6 +49,7 @@ const isComplete = (row: PendingRow): row is EventRow => !(row instanceof Promis
  * Checks and encodes one event. The payload travels as it is given, encoded by the topic's codec; it is validated in
  * the form in which a consumer will read it back, decoded from those bytes, so that whatever was emitted can be read.
  * The topic's key function gets the validated output. A promise only where the schema validates asynchronously.
+ * @param headersFor Headers that somebody adds to an event that is accepted; the service's own win.
  * @throws OutboxError OUTBOX_PAYLOAD_INVALID, OUTBOX_PAYLOAD_TOO_LARGE, OUTBOX_OPTIONS_INVALID
  */
 export function eventRow(
@@ -57,18 +58,19 @@ export function eventRow(
   payload: unknown,
   options: EmitOptions,
   id: string = uuid7(),
+  headersFor: (headers: Headers) => Headers = (headers) => headers,
 ): PendingRow {
   const given = {
     id,
     topic: topic.name,
     type,
     partition: partitionOf(options.partition),
-    headers: headersOf(options.headers, payload === null ? null : topic.codec.contentType),
     occurredAt: occurredAtOf(options.occurredAt),
   }
+  const headers = headersOf(options.headers, payload === null ? null : topic.codec.contentType)
   const complete = (bytes: Uint8Array | null, key: unknown): EventRow => {
     checkKey(key, type)
-    return { ...given, bucket: bucketOf(key), key, payload: bytes }
+    return { ...given, bucket: bucketOf(key), headers: textOf(headersFor(headers)), key, payload: bytes }
   }
   if (payload === null) {
     if (typeof options.key !== 'string')
@@ -165,16 +167,15 @@ function occurredAtOf(at: Date | undefined): string | null {
   throw invalidOption('occurredAt must be a date of the years 1 to 9999')
 }
 
+type Headers = Readonly<Record<string, string>>
+
 /** @param contentType Of the payload. JSON goes without saying: the relay adds it to an event that names no other. */
-function headersOf(
-  headers: Readonly<Record<string, string>> | undefined,
-  contentType: string | null,
-): string | null {
+function headersOf(headers: Headers | undefined, contentType: string | null): Headers {
   const named =
     contentType === null || contentType === json.contentType
       ? {}
       : { [envelopeHeaders.contentType]: contentType }
-  if (headers === undefined) return Object.keys(named).length === 0 ? null : JSON.stringify(named)
+  if (headers === undefined) return named
   const entries: [string, unknown][] = Object.entries(headers)
   if (entries.length > headersMax) throw invalidOption(`${entries.length} headers: at most ${headersMax}`)
   let bytes = 0
@@ -189,9 +190,11 @@ function headersOf(
   }
   if (bytes > headerBytesMax)
     throw invalidOption(`the headers have ${bytes} bytes: at most ${headerBytesMax}`)
-  const all = { ...headers, ...named }
-  return Object.keys(all).length === 0 ? null : JSON.stringify(all)
+  return { ...headers, ...named }
 }
+
+const textOf = (headers: Headers): string | null =>
+  Object.keys(headers).length === 0 ? null : JSON.stringify(headers)
 
 // PostgreSQL stores no U+0000, and half of a surrogate pair would be stored as another character.
 const unstorable = /\0|\p{Surrogate}/u

@@ -12,6 +12,11 @@ export interface OutboxOptions<Topics extends readonly AnyTopic[]> {
    * kept 0.35 to 0.60 of their rate.
    */
   readonly notify?: boolean
+  /**
+   * Whether events carry the trace context of their emit (headers `traceparent` and `tracestate`), where the application has
+   * `@opentelemetry/api`. Default true.
+   */
+  readonly tracing?: boolean
 }
 
 /** Event type to its topic. */

@@ -5,6 +5,7 @@ import {
   OutboxError,
   type AnyTopic,
   type Database,
+  type EmittingMessage,
   type SqlConnection,
   type TransactionOptions,
 } from '@oncebox/core'
@@ -20,6 +21,7 @@ import type {
   TombstoneOptions,
 } from './event-types.js'
 import { v7 as uuid7 } from 'uuid'
+import { startTracing } from '@oncebox/telemetry'
 import { insertEvents, type TransactionId } from './insert-events.js'
 import { resolveOutboxOptions, type OutboxOptions, type TopicOf } from './outbox-options.js'
 import { resolveCommit } from './resolve-commit.js'
@@ -88,8 +90,17 @@ export interface Outbox<Topics extends readonly AnyTopic[] = readonly AnyTopic[]
 export function createOutbox<const Topics extends readonly AnyTopic[]>(
   options: OutboxOptions<Topics>,
 ): Outbox<Topics> {
-  const { source, topics, notify = false } = options
+  const { source, topics, notify = false, tracing = true } = options
   const topicOf = resolveOutboxOptions(options)
+  if (tracing) startTracing()
+  const rowOf = (type: string, payload: unknown, given: EmitOptions, id: string = uuid7()): PendingRow => {
+    const topic = topicFor(topicOf, type)
+    return eventRow(topic, type, payload, given, id, (headers) =>
+      tracing && channels.outboxEmitting.hasSubscribers
+        ? withTraceContext({ source, topic: topic.name, type, id }, headers)
+        : headers,
+    )
+  }
   const write = async (tx: unknown, pending: readonly PendingRow[]): Promise<string[]> => {
     const connection = insideTransaction(tx)
     // No turn of the event loop between the check and the insert, unless a schema needs it: a COMMIT that the caller
@@ -106,27 +117,27 @@ export function createOutbox<const Topics extends readonly AnyTopic[]>(
       db: Database<Tx>,
       work: (tx: Tx, emit: Emit<Topics>) => Promise<Result>,
       given: OutboxTransactionOptions = {},
-    ): Promise<Result> => runOutboxTransaction({ source, topicOf, notify, db, work, given }),
+    ): Promise<Result> => runOutboxTransaction({ source, rowOf, notify, db, work, given }),
     emit: async (
       tx: TransactionHandle,
       type: string,
       payload: unknown,
       emitOptions: EmitOptions = {},
     ): Promise<string> => {
-      const [id = ''] = await write(tx, [eventRow(topicFor(topicOf, type), type, payload, emitOptions)])
+      const [id = ''] = await write(tx, [rowOf(type, payload, emitOptions)])
       return id
     },
     emitMany: async (tx: TransactionHandle, events: readonly EventToEmit<Topics>[]): Promise<string[]> =>
       write(
         tx,
-        events.map((event) => eventRow(topicFor(topicOf, event.type), event.type, event.payload, event)),
+        events.map((event) => rowOf(event.type, event.payload, event)),
       ),
   })
 }
 
 interface OutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]> {
   readonly source: string
-  readonly topicOf: TopicOf
+  readonly rowOf: (type: string, payload: unknown, given: EmitOptions, id: string) => PendingRow
   readonly notify: boolean
   readonly db: Database<Tx>
   readonly work: (tx: Tx, emit: Emit<Topics>) => Promise<Result>
@@ -135,7 +146,7 @@ interface OutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]> {
 
 async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic[]>({
   source,
-  topicOf,
+  rowOf,
   notify,
   db,
   work,
@@ -159,7 +170,7 @@ async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic
         buffer.assertOpen()
         db.inside(tx) // throws when the transaction has failed or ended
         const id = uuid7()
-        buffer.add(eventRow(topicFor(topicOf, type), type, payload, options, id))
+        buffer.add(rowOf(type, payload, options, id))
         return id
       }
       try {
@@ -180,6 +191,16 @@ async function runOutboxTransaction<Tx, Result, Topics extends readonly AnyTopic
   await faultPoint('outbox.commit.acked')
   if (inserted !== undefined) channels.outboxCommitted.publish({ source, events: inserted.events })
   return result
+}
+
+/** Lets whoever traces add the context of this emit. */
+function withTraceContext(
+  event: Omit<EmittingMessage, 'headers'>,
+  headers: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const added: Record<string, string> = { ...headers }
+  channels.outboxEmitting.publish({ ...event, headers: added } satisfies EmittingMessage)
+  return { ...added, ...headers }
 }
 
 function topicFor(topicOf: TopicOf, type: string): AnyTopic {

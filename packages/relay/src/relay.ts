@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { pino } from 'pino'
 import { OutboxError, type Service, type ServiceState } from '@oncebox/core'
+import { startTracing } from '@oncebox/telemetry'
 import { startHttpServer, type RelayHttpServer } from './observing/http-server.js'
 import { RelayMetrics } from './observing/relay-metrics.js'
 import { resolveOptions, type RelayLogger, type RelayOptions, type ResolvedRelayOptions } from './options.js'
@@ -38,6 +39,7 @@ export function createRelay(options: RelayOptions): Relay {
 
 /** As createRelay, reading with something else than windows: for the test that shows what another cursor loses. */
 export function createRelayReading(options: RelayOptions, openReader: OpenReader): Relay {
+  startTracing()
   return new SharedRelay(
     resolveOptions(options),
     openReader,

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { channels, faultPoint } from '@oncebox/core'
+import { channels, faultPoint, type PublishedMessage } from '@oncebox/core'
 import type { KafkaClient, Receipt } from '@oncebox/kafka'
 import type { DatabaseConnections } from '../database-connections.js'
 import { positionRecord, type OpenShard } from '../opening/open-shard.js'
@@ -56,6 +56,7 @@ interface PublishedBatch {
   readonly events: number
   readonly bytes: number
   readonly oldestMs: number
+  readonly topics: readonly string[]
   /** Reading the page, and turning it into record batches. */
   readonly readMs: number
   readonly encodeMs: number
@@ -199,6 +200,7 @@ class ShardPublisher {
       events: batch.events,
       bytes: page.bytes,
       oldestMs: batch.oldestMs,
+      topics: batch.topics,
       readMs,
       encodeMs,
       durationMs: performance.now() - startedMs,
@@ -207,13 +209,8 @@ class ShardPublisher {
     }
     observer.published(published)
     const { name: relay } = options
-    channels.relayPublished.publish({
-      relay,
-      shard: open.shard,
-      epoch: open.epoch,
-      position,
-      ...published,
-    })
+    const message: PublishedMessage = { relay, shard: open.shard, epoch: open.epoch, position, ...published }
+    channels.relayPublished.publish(message)
   }
 
   /** Nothing left in the window under the cursor, or nothing new at all. */
