@@ -28,6 +28,7 @@ export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export { CommandError, runCommand } from './run-command.js'
 export { kafkaReleases, type KafkaVersion } from './services/kafka-releases.js'
+export type { PostgresRelease } from './services/postgres-server.js'
 export type { RunningStack } from './running-stack.js'
 export {
   startSecuredKafka,

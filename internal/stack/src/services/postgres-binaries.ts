@@ -51,8 +51,14 @@ const makeLinks = async (native: string): Promise<void> => {
   }
 }
 
-/** A folder with bin/postgres and bin/initdb. */
-export const postgresBinaries = async (say: Say, signal?: AbortSignal): Promise<string> => {
+/** Where the programs of a release of PostgreSQL are, and the environment that they need. */
+export interface PostgresPrograms {
+  readonly binDirectory: string
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** initdb, pg_ctl and postgres, and nothing else. */
+export const npmPostgres = async (say: Say, signal?: AbortSignal): Promise<PostgresPrograms> => {
   const source = packageDirectory()
   const manifest: unknown = JSON.parse(await readFile(path.join(source, 'package.json'), 'utf8'))
   const version =
@@ -69,5 +75,5 @@ export const postgresBinaries = async (say: Say, signal?: AbortSignal): Promise<
     },
     signal,
   )
-  return path.join(entry, 'native')
+  return { binDirectory: path.join(entry, 'native', 'bin'), environment: {} }
 }

@@ -1,10 +1,11 @@
 /** The redis-server program: the installed one, else Debian's packages unpacked into the cache, which needs no root. */
-import { mkdir, readdir, rm, access } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import path from 'node:path'
 import { cached } from '../cache.js'
 import type { Say } from '../progress.js'
 import { CommandError, runCommand } from '../run-command.js'
 import { StackError } from '../stack-error.js'
+import { libraryPath, unpackPackages } from './debian-packages.js'
 
 export interface RedisProgram {
   readonly command: string
@@ -22,31 +23,10 @@ const packages = [
   'lua-cjson',
 ]
 
-const fetchPackages = async (directory: string, signal: AbortSignal | undefined): Promise<void> => {
-  const download = (options: readonly string[]): Promise<string> =>
-    runCommand('apt-get', [...options, 'download', ...packages], { directory, signal })
-  try {
-    await download([])
-  } catch (error) {
-    if (!(error instanceof CommandError) || error.missing) throw error
-    // No package lists, or old ones. Ours go to the same folder: an ordinary user may not write the system's.
-    const lists = path.join(directory, 'lists')
-    await mkdir(path.join(lists, 'partial'), { recursive: true })
-    const options = ['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${path.join(directory, 'apt')}`]
-    await mkdir(path.join(directory, 'apt', 'archives', 'partial'), { recursive: true })
-    await runCommand('apt-get', [...options, 'update'], { directory, signal })
-    await download(options)
-    await rm(lists, { recursive: true, force: true })
-  }
-}
-
 const unpack = async (directory: string, say: Say, signal: AbortSignal | undefined): Promise<void> => {
   say("downloading Redis from Debian's packages (once) ...")
   try {
-    await fetchPackages(directory, signal)
-    for (const file of await readdir(directory)) {
-      if (file.endsWith('.deb')) await runCommand('dpkg', ['-x', file, '.'], { directory, signal })
-    }
+    await unpackPackages(directory, packages, signal)
     await access(path.join(directory, 'usr', 'bin', 'redis-server'))
   } catch (cause) {
     if (!(cause instanceof CommandError)) throw cause
@@ -78,12 +58,8 @@ export const redisProgram = async (say: Say, signal?: AbortSignal): Promise<Redi
     (directory) => unpack(directory, say, signal),
     signal,
   )
-  const libraries = path.join(entry, 'usr', 'lib')
-  const folders = (await readdir(libraries))
-    .filter((name) => name.includes('-linux-'))
-    .map((name) => path.join(libraries, name))
   return {
     command: path.join(entry, 'usr', 'bin', 'redis-server'),
-    environment: { LD_LIBRARY_PATH: folders.join(':') },
+    environment: { LD_LIBRARY_PATH: await libraryPath(entry) },
   }
 }
