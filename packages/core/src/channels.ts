@@ -18,6 +18,10 @@ export const channels = {
    * does not.
    */
   relayListening: channel('oncebox:relay:listening'),
+  /** The shard of a process that gave no sign of life any more is published here now: `{ relay, shard, epoch }`. */
+  relayTakeover: channel('oncebox:relay:takeover'),
+  /** The relay became ready, or is not any more: `{ relay, ready, reasons }`. */
+  relayReadiness: channel('oncebox:relay:readiness'),
   /** Another process has the shard, and this one publishes it no more: `{ relay, shard, error }`. */
   relayLost: channel('oncebox:relay:lost'),
   /** The relay has stopped by itself: `{ relay, shard, error }`, without `shard` when it is not about one. */

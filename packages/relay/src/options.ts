@@ -48,9 +48,14 @@ export interface RelayOptions {
    * 3,000; 300 to 600,000.
    */
   readonly leaseMs?: number
+  /**
+   * How long a shard may go without progress (a batch committed, or nothing found to publish) before `/readyz` fails.
+   * Default 10,000; 500 to 600,000.
+   */
+  readonly readyWithinMs?: number
   /** How long start() keeps trying before it gives up with the last error. Default 60,000. */
   readonly startTimeoutMs?: number
-  /** `/metrics` and `/healthz`. Default: off as a library, 127.0.0.1:9464 as a daemon. Port 0 takes a free one. */
+  /** `/metrics`, `/readyz` and `/healthz`. Default: off as a library, 127.0.0.1:9464 as a daemon. Port 0 takes a free one. */
   readonly http?: { readonly host?: string; readonly port: number } | false
   /** Default: pino on standard output at `ONCEBOX_LOG_LEVEL` (info). */
   readonly logger?: RelayLogger
@@ -79,6 +84,7 @@ export interface ResolvedRelayOptions {
   readonly replicationFactor: number | undefined
   readonly transactionTimeoutMs: number
   readonly leaseMs: number
+  readonly readyWithinMs: number
   readonly startTimeoutMs: number
   readonly http: { readonly host: string; readonly port: number } | undefined
 }
@@ -122,6 +128,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
       900_000,
     ),
     leaseMs: whole('leaseMs', options.leaseMs ?? 3_000, 300, 600_000),
+    readyWithinMs: whole('readyWithinMs', options.readyWithinMs ?? 10_000, 500, 600_000),
     startTimeoutMs: whole('startTimeoutMs', options.startTimeoutMs ?? 60_000, 1, 86_400_000),
     http: options.http
       ? { host: options.http.host ?? '127.0.0.1', port: whole('http.port', options.http.port, 0, 65_535) }

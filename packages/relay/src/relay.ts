@@ -4,7 +4,10 @@ import { pino } from 'pino'
 import { OutboxError, type Service, type ServiceState } from '@oncebox/core'
 import { startTracing } from '@oncebox/telemetry'
 import { startHttpServer, type RelayHttpServer } from './observing/http-server.js'
+import { OutboxWatch } from './observing/outbox-watch.js'
+import { unreadyReasons, type UnreadyReason } from './observing/readiness.js'
 import { RelayMetrics } from './observing/relay-metrics.js'
+import { Watchdog } from './observing/watchdog.js'
 import { resolveOptions, type RelayLogger, type RelayOptions, type ResolvedRelayOptions } from './options.js'
 import { openWindowReader, type OpenReader } from './publishing/publish-shard.js'
 import { RelayRun } from './running/relay-run.js'
@@ -12,12 +15,14 @@ import type { ShardStatus } from './running/shard-status.js'
 
 /** Publishes an outbox to Kafka. */
 export interface Relay extends Service {
-  /** Where `/metrics` and `/healthz` are served; undefined when they are not. */
+  /** Where `/metrics`, `/readyz` and `/healthz` are served; undefined when they are not. */
   readonly httpUrl: string | undefined
   /** The shards that this process publishes now, ascending. None: others have them all, and it stands by. */
   readonly shards: readonly number[]
   /** What each of them does: publishing, or why not. Ascending by shard. */
   readonly status: readonly ShardStatus[]
+  /** Why it is not ready; empty when it is. As `/readyz` tells it. */
+  readonly unreadyReasons: readonly UnreadyReason[]
   /** Resolves when the relay has stopped; rejects with the reason when it stopped by itself. */
   readonly stopped: Promise<void>
 }
@@ -61,6 +66,8 @@ class SharedRelay implements Relay {
   #run: RelayRun | undefined
   #stopped: Promise<void> = Promise.resolve()
   #http: RelayHttpServer | undefined
+  #watch: OutboxWatch | undefined
+  #watchdog: Watchdog | undefined
 
   constructor(options: ResolvedRelayOptions, openReader: OpenReader, log: RelayLogger) {
     this.#options = options
@@ -85,6 +92,20 @@ class SharedRelay implements Relay {
     return this.#run?.status ?? []
   }
 
+  get unreadyReasons(): readonly UnreadyReason[] {
+    const { readyWithinMs, leaseMs } = this.#options
+    const shards = (this.#run?.observed ?? []).map(({ status, activity }) => ({
+      status,
+      step: activity.step,
+      topics: activity.topics,
+      progressMs: activity.progressMs,
+    }))
+    return unreadyReasons(
+      { state: this.#state, heartbeatMs: this.#run?.heartbeatMs, shards },
+      { nowMs: performance.now(), readyWithinMs, leaseMs },
+    )
+  }
+
   get stopped(): Promise<void> {
     return this.#stopped
   }
@@ -105,17 +126,21 @@ class SharedRelay implements Relay {
     this.#run = run
     const onGiveUp = (): void => run.stop(giveUp.reason)
     try {
-      if (this.#options.http !== undefined)
-        this.#http = await startHttpServer(this.#options.http, () => this.#state, this.#metrics)
+      await this.#openHttp()
       giveUp.addEventListener('abort', onGiveUp, { once: true })
       if (giveUp.aborted) onGiveUp()
       this.#stopped = this.#follow(run)
       this.#stopped.catch(() => undefined)
       await run.settled
       if (this.#state === 'starting') this.#state = 'running'
+      this.#watchdog = new Watchdog({
+        relay: this.#options.name,
+        log: this.#log,
+        reasons: () => this.unreadyReasons,
+      })
     } catch (error) {
       this.#state = 'failed'
-      await this.#closeHttp()
+      await this.#stopObserving()
       throw error
     } finally {
       giveUp.removeEventListener('abort', onGiveUp)
@@ -124,7 +149,7 @@ class SharedRelay implements Relay {
 
   async stop({ timeoutMs = 30_000 }: { timeoutMs?: number } = {}): Promise<void> {
     if (this.#state === 'created') this.#state = 'stopped'
-    if (this.#state === 'stopped' || this.#state === 'failed') return await this.#closeHttp()
+    if (this.#state === 'stopped' || this.#state === 'failed') return await this.#stopObserving()
     this.#state = 'stopping'
     this.#run?.stop(new OutboxError('RELAY_OPTIONS_INVALID', 'the relay was stopped while it started'))
     const deadline = AbortSignal.timeout(timeoutMs)
@@ -134,7 +159,7 @@ class SharedRelay implements Relay {
       new Promise((resolve) => deadline.addEventListener('abort', resolve, { once: true })),
     ])
     this.#state = 'stopped'
-    await this.#closeHttp()
+    await this.#stopObserving()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -148,14 +173,40 @@ class SharedRelay implements Relay {
     } finally {
       if (this.#run === run && this.#state !== 'stopping' && this.#state !== 'stopped') {
         this.#state = 'failed'
-        await this.#closeHttp()
+        await this.#stopObserving()
       }
     }
   }
 
-  async #closeHttp(): Promise<void> {
-    const http = this.#http
+  async #openHttp(): Promise<void> {
+    if (this.#options.http === undefined) return
+    this.#watch = new OutboxWatch(this.#options.db, this.#options.name)
+    this.#http = await startHttpServer(this.#options.http, {
+      state: () => this.#state,
+      unreadyReasons: () => this.unreadyReasons,
+      metricsText: async () => await this.#metricsText(),
+      metrics: this.#metrics,
+    })
+  }
+
+  async #metricsText(): Promise<string> {
+    const shards = (this.#run?.observed ?? []).flatMap(({ activity: { shard, cursor, condition } }) =>
+      cursor === undefined ? [] : [{ shard, condition, ...cursor }],
+    )
+    return await this.#metrics.text({
+      ready: this.unreadyReasons.length === 0,
+      statuses: this.status,
+      sight: await this.#watch?.look(shards),
+    })
+  }
+
+  async #stopObserving(): Promise<void> {
+    const [http, watch, watchdog] = [this.#http, this.#watch, this.#watchdog]
     this.#http = undefined
+    this.#watch = undefined
+    this.#watchdog = undefined
+    watchdog?.[Symbol.dispose]()
     await http?.[Symbol.asyncDispose]()
+    await watch?.[Symbol.asyncDispose]()
   }
 }

@@ -189,7 +189,7 @@ export async function untilPublished(
 
 /** Resolves at the relay's next message on a channel of core. */
 export async function untilSeen(
-  name: 'relayIdle' | 'relayOpened' | 'relayReopening' | 'relayLost' | 'relayFailed',
+  name: keyof typeof channels,
   relay: string,
   signal = AbortSignal.timeout(60_000),
 ): Promise<unknown> {

@@ -1,6 +1,22 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Holder } from '../inspecting/holders.js'
 import type { PublishObserver } from '../publishing/publish-shard.js'
 import type { ShardObserver } from '../running/shard-runner.js'
+import type { ShardState, ShardStatus } from '../running/shard-status.js'
+import type { Sight } from './outbox-watch.js'
+
+/** What is true at the moment of a scrape. */
+export interface Moment {
+  readonly ready: boolean
+  readonly statuses: readonly ShardStatus[]
+  /** Undefined when the database could not be looked at: what it would have told is left out. */
+  readonly sight: Sight | undefined
+}
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30]
+const shardStates: readonly ShardState[] = ['opening', 'publishing', 'halted', 'reopening']
+// Labels of pids come and go: only the oldest are told, and none that was there before.
+const holdersTold = 5
 
 /** What the relay counts, as Prometheus metrics named `oncebox_relay_*`, and the facts that health is judged by. */
 export class RelayMetrics {
@@ -17,6 +33,39 @@ export class RelayMetrics {
     'oncebox_relay_reopened_total',
     'Times a shard was opened again after a doubt',
   )
+  readonly #takeovers = this.#counter(
+    'oncebox_relay_takeovers_total',
+    'Shards taken over from a process that gave no sign of life',
+  )
+  readonly #fenced = this.#counter(
+    'oncebox_relay_fenced_total',
+    'Times another process had the shard, and this one stopped publishing it',
+  )
+  readonly #ready = this.#gauge('oncebox_relay_ready', '1 while /readyz answers 200', [])
+  readonly #state = this.#gauge('oncebox_relay_shard_state', '1 for the state that the shard is in', [
+    'shard',
+    'state',
+  ])
+  readonly #backlog = this.#gauge(
+    'oncebox_relay_backlog_events',
+    'Events that are committed and not published; 100000 means so many or more',
+    ['shard'],
+  )
+  readonly #windowLag = this.#gauge(
+    'oncebox_relay_window_lag_ms',
+    'Age of the oldest transaction that has emitted and not ended; 0 when there is none',
+    [],
+  )
+  readonly #holders = this.#gauge(
+    'oncebox_relay_window_holders',
+    'Transactions that have emitted and not ended, prepared ones included',
+    [],
+  )
+  readonly #holderAge = this.#gauge(
+    'oncebox_relay_window_holder_age_ms',
+    'Age of the oldest five of them, by backend or by the name of the prepared transaction',
+    ['pid', 'gid'],
+  )
   readonly #shards = new Gauge({
     name: 'oncebox_relay_shards',
     help: 'Shards that this process publishes',
@@ -24,7 +73,7 @@ export class RelayMetrics {
   })
   readonly #lag = new Gauge({
     name: 'oncebox_relay_lag_ms',
-    help: 'Age of the oldest event of the last batch when it was committed; 0 when nothing waits',
+    help: 'Age of the oldest event that is committed and not published; 0 when there is none',
     labelNames: ['shard'],
     registers: [this.registry],
   })
@@ -33,7 +82,21 @@ export class RelayMetrics {
     help: 'From a batch in hand to its commit',
     labelNames: ['shard'],
     registers: [this.registry],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
+    buckets: seconds,
+  })
+  readonly #read = new Histogram({
+    name: 'oncebox_relay_read_seconds',
+    help: 'Reading a page of a window that had events',
+    labelNames: ['shard'],
+    registers: [this.registry],
+    buckets: seconds,
+  })
+  readonly #age = new Histogram({
+    name: 'oncebox_relay_event_age_seconds',
+    help: 'Age of the oldest event of a batch when it was committed in Kafka',
+    labelNames: ['shard'],
+    registers: [this.registry],
+    buckets: [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600],
   })
   readonly #batchEvents = new Histogram({
     name: 'oncebox_relay_batch_events',
@@ -70,7 +133,6 @@ export class RelayMetrics {
       opened: () => undefined,
       idle: () => {
         this.#progressMs.set(shard, performance.now())
-        this.#lag.set(labels, 0)
       },
       reopening: () => this.#reopened.inc(labels),
       published: (batch) => {
@@ -78,11 +140,54 @@ export class RelayMetrics {
         this.#events.inc(labels, batch.events)
         this.#bytes.inc(labels, batch.bytes)
         this.#batches.inc(labels)
-        this.#lag.set(labels, Math.max(0, Date.now() - batch.oldestMs))
+        this.#age.observe(labels, Math.max(0, Date.now() - batch.oldestMs) / 1000)
+        this.#read.observe(labels, batch.readMs / 1000)
         this.#transaction.observe(labels, batch.durationMs / 1000)
         this.#batchEvents.observe(labels, batch.events)
       },
     }
+  }
+
+  takenOver(shard: number): void {
+    this.#takeovers.inc({ shard: String(shard) })
+  }
+
+  fenced(shard: number): void {
+    this.#fenced.inc({ shard: String(shard) })
+  }
+
+  /** Everything, with what is true now. */
+  async text({ ready, statuses, sight }: Moment): Promise<string> {
+    this.#ready.set({}, ready ? 1 : 0)
+    this.#state.reset()
+    for (const { shard, state } of statuses)
+      for (const one of shardStates)
+        this.#state.set({ shard: String(shard), state: one }, one === state ? 1 : 0)
+    this.#see(sight)
+    return await this.registry.metrics()
+  }
+
+  #see(sight: Sight | undefined): void {
+    for (const gauge of [this.#backlog, this.#lag, this.#windowLag, this.#holders, this.#holderAge])
+      gauge.reset()
+    if (sight === undefined) {
+      // A gauge without labels that is reset says 0, which would be a lie.
+      for (const gauge of [this.#windowLag, this.#holders]) gauge.remove({})
+      return
+    }
+    for (const [shard, { events, oldestMs }] of sight.backlogs) {
+      this.#backlog.set({ shard: String(shard) }, events)
+      this.#lag.set({ shard: String(shard) }, Math.round(oldestMs))
+    }
+    this.#seeHolders(sight.holders)
+  }
+
+  #seeHolders(holders: readonly Holder[]): void {
+    this.#holders.set({}, holders.length)
+    this.#windowLag.set({}, Math.max(0, ...holders.map(({ ageMs = 0 }) => ageMs)))
+    for (const { pid, gid, ageMs } of holders.slice(0, holdersTold))
+      if (ageMs !== undefined)
+        this.#holderAge.set({ pid: pid === undefined ? '' : String(pid), gid: gid ?? '' }, ageMs)
   }
 
   /** Counts what is published of shards that are being closed. */
@@ -101,7 +206,11 @@ export class RelayMetrics {
   closed(shard: number): void {
     this.#progressMs.delete(shard)
     this.#shards.set(this.#progressMs.size)
-    this.#lag.remove({ shard: String(shard) })
+    for (const gauge of [this.#lag, this.#backlog]) gauge.remove({ shard: String(shard) })
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: Label[]): Gauge<Label> {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] })
   }
 
   #counter(name: string, help: string): Counter<'shard'> {

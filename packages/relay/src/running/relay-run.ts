@@ -12,6 +12,7 @@ import { closeGeneration } from '../resharding/close-generation.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
 import { planShare } from '../sharing/share-shards.js'
 import { ShardRunner, type RunnerEnd } from './shard-runner.js'
+import type { ShardActivity } from './shard-activity.js'
 import type { ShardStatus } from './shard-status.js'
 
 export interface RelayRunParts {
@@ -21,6 +22,12 @@ export interface RelayRunParts {
   readonly openReader: OpenReader
   readonly metrics: RelayMetrics
   readonly log: RelayLogger
+}
+
+/** A shard as observers see it. */
+export interface ObservedShard {
+  readonly status: ShardStatus
+  readonly activity: ShardActivity
 }
 
 // A lease outlives two lost heartbeats.
@@ -46,6 +53,7 @@ export class RelayRun {
   #tellFailed: (error: unknown) => void = () => undefined
   #isSettled = false
   #wake: () => void = () => undefined
+  #heartbeatMs: number | undefined
   #failure: { readonly error: unknown } | undefined
   #lastError: unknown
 
@@ -66,6 +74,16 @@ export class RelayRun {
   /** What each of them does, in the same order. */
   get status(): readonly ShardStatus[] {
     return [...this.#runners.values()].map(({ status }) => status).sort((a, b) => a.shard - b.shard)
+  }
+
+  /** When the database last took a heartbeat, by `performance.now()`; undefined before the first. */
+  get heartbeatMs(): number | undefined {
+    return this.#heartbeatMs
+  }
+
+  /** What observers look at; they change nothing. */
+  get observed(): readonly ObservedShard[] {
+    return [...this.#runners.values()].map(({ status, activity }) => ({ status, activity }))
   }
 
   /** Ends the run; what is in hand is finished first. */
@@ -114,6 +132,7 @@ export class RelayRun {
       if (options.listen) this.#inBackground(this.#listen(client))
       while (!signal.aborted && this.#failure === undefined) {
         const sharing = await membership.beat()
+        this.#heartbeatMs = performance.now()
         worked()
         await this.#share(sharing, membership)
         await this.#untilNextBeat(signal)
@@ -205,7 +224,7 @@ export class RelayRun {
     this.#tasks.add(tracked)
   }
 
-  #take(shard: number, { map, epochs }: Sharing): void {
+  #take(shard: number, { map, epochs, orphans }: Sharing): void {
     const { options, holder, openReader, metrics, log } = this.#parts
     const runner = new ShardRunner({
       options,
@@ -219,7 +238,20 @@ export class RelayRun {
       log,
     })
     this.#runners.set(shard, runner)
+    if (orphans.has(shard)) this.#tellTakeover(runner)
     void runner.ended.then((end) => this.#onEnd(runner, end))
+  }
+
+  /** Once this process has the shard: another one may have been faster. */
+  #tellTakeover(runner: ShardRunner): void {
+    const { options, metrics, log } = this.#parts
+    const { shard } = runner
+    void runner.openedOrEnded().then(() => {
+      if (runner.epoch === undefined) return
+      channels.relayTakeover.publish({ relay: options.name, shard, epoch: runner.epoch })
+      metrics.takenOver(shard)
+      log.warn({ shard, epoch: runner.epoch }, 'taken over from a process that gave no sign of life')
+    })
   }
 
   #onEnd(runner: ShardRunner, end: RunnerEnd): void {
@@ -230,6 +262,7 @@ export class RelayRun {
     metrics.closed(shard)
     if (end.kind === 'lost') {
       channels.relayLost.publish({ relay: options.name, shard, error: end.error })
+      metrics.fenced(shard)
       log.warn({ shard, err: end.error }, 'another process has the shard')
     }
     if (end.kind === 'failed') {

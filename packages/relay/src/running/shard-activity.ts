@@ -17,6 +17,8 @@ export class ShardActivity {
   /** Batches that are on their way: two at most. */
   #inFlight = 0
   #cursor: Cursor | undefined
+  #condition = ''
+  readonly #takenMs = performance.now()
   #progressMs: number | undefined
   #publishedMs: number | undefined
 
@@ -48,9 +50,14 @@ export class ShardActivity {
     return this.#cursor
   }
 
-  /** When a batch was last committed or a poll last found nothing; undefined before the first time. */
-  get progressMs(): number | undefined {
-    return this.#progressMs
+  /** Which rows of outbox.events are the shard's own, as SQL; empty for all, and until the shard is opened. */
+  get condition(): string {
+    return this.#condition
+  }
+
+  /** When a batch was last committed or a poll last found nothing; before the first time, when the shard was taken. */
+  get progressMs(): number {
+    return this.#progressMs ?? this.#takenMs
   }
 
   /** When a batch was last committed. */
@@ -60,6 +67,10 @@ export class ShardActivity {
 
   claimed(epoch: number): void {
     this.#epoch = epoch
+  }
+
+  opened(condition: string): void {
+    this.#condition = condition
   }
 
   opening(): void {

@@ -136,7 +136,7 @@ export class ShardRunner {
           }),
       )
       const { epoch, incarnation, position } = open
-      this.#board.enter('publishing')
+      this.activity.opened(open.condition)
       observer.opened()
       channels.relayOpened.publish({ relay: options.name, shard, epoch, incarnation, position })
       log.info(
@@ -168,15 +168,21 @@ export class ShardRunner {
     reading: (cursor) => this.activity.reading(cursor),
     publishing: (topics) => this.activity.publishing(topics),
     idle: () => {
-      this.#failedAttempts = 0
+      this.#progressed()
       this.activity.idle()
       this.#request.observer.idle()
     },
     published: (batch) => {
-      this.#failedAttempts = 0
+      this.#progressed()
       this.activity.published()
       this.#request.observer.published(batch)
     },
+  }
+
+  /** Opening alone ends no trouble, or a shard that is opened in vain again and again would look well in between. */
+  #progressed(): void {
+    this.#failedAttempts = 0
+    if (this.#board.status.state !== 'publishing') this.#board.enter('publishing')
   }
 
   async #backOff(error: unknown, signal: AbortSignal): Promise<void> {

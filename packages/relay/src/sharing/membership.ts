@@ -17,6 +17,8 @@ export interface Sharing extends SharingView {
   readonly map: ShardMap
   /** Whether all shards of the map have a beginning: not while a reshard closes those of the one before. */
   readonly begun: boolean
+  /** Shards whose last holder has not given them back and is not alive: whoever claims them takes them over. */
+  readonly orphans: ReadonlySet<number>
   /** The epoch under which each shard was last claimed; 0 for never. Whoever claims it names what he has seen. */
   readonly epochs: ReadonlyMap<number, number>
 }
@@ -142,7 +144,10 @@ export class Membership {
         holder: holder !== undefined && alive.has(holder) ? holder : undefined,
       }))
       .sort((a, b) => a.shard - b.shard)
+    const orphans = new Set(
+      claims.filter(({ holder }) => holder !== '' && !alive.has(holder)).map(({ shard }) => shard),
+    )
     const epochs = new Map(map.shards.map(({ shard }) => [shard, byShard.get(shard)?.epoch ?? 0]))
-    return { map, begun, members, shards, epochs }
+    return { map, begun, members, shards, orphans, epochs }
   }
 }
