@@ -24,6 +24,11 @@ export {
   type PrivatePostgresOptions,
 } from './private-postgres.js'
 export { newerNode } from './newer-node.js'
+export {
+  startPrivatePgBouncer,
+  type PrivatePgBouncer,
+  type PrivatePgBouncerOptions,
+} from './services/pgbouncer.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export { CommandError, runCommand } from './run-command.js'

@@ -6,6 +6,7 @@ const defaultRemedies = {
   STACK_JAVA_MISSING: 'install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)',
   STACK_MAVEN_MISSING: 'install Maven (Debian: apt-get install maven)',
   STACK_REDIS_MISSING: 'install redis-server',
+  STACK_PGBOUNCER_MISSING: 'install pgbouncer (Debian: apt-get install pgbouncer)',
   STACK_POSTGRES_TOOLS_MISSING: 'install PostgreSQL with its tools (Debian: apt-get install postgresql)',
   STACK_PLATFORM_UNSUPPORTED: 'use Linux or macOS on x64 or arm64',
   STACK_USER_MISSING: 'add a user named postgres (useradd --system postgres), or do not run as root',

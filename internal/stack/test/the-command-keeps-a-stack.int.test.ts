@@ -17,7 +17,7 @@ test('up starts the services once, status finds them, down ends them', async () 
     code: 0,
     stdout: expect.stringContaining("export ONCEBOX_STACK_POSTGRES_URL='postgres://"),
   })
-  expect(upMs).toBeLessThan(10_000)
+  expect(upMs).toBeLessThan(30_000)
 
   const again = await sandbox.stack(['up'])
   expect(again).toMatchObject({

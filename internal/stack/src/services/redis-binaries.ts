@@ -3,7 +3,8 @@ import { access } from 'node:fs/promises'
 import path from 'node:path'
 import { cached } from '../cache.js'
 import type { Say } from '../progress.js'
-import { CommandError, runCommand } from '../run-command.js'
+import { isOnPath } from '../program-on-path.js'
+import { CommandError } from '../run-command.js'
 import { StackError } from '../stack-error.js'
 import { libraryPath, unpackPackages } from './debian-packages.js'
 
@@ -37,16 +38,6 @@ const unpack = async (directory: string, say: Say, signal: AbortSignal | undefin
     throw new StackError('STACK_DOWNLOAD_FAILED', `Redis could not be downloaded\n${cause.output}\n`, {
       cause,
     })
-  }
-}
-
-const isOnPath = async (command: string, signal: AbortSignal | undefined): Promise<boolean> => {
-  try {
-    await runCommand(command, ['--version'], { signal })
-    return true
-  } catch (error) {
-    if (error instanceof CommandError) return false
-    throw error
   }
 }
 
