@@ -40,6 +40,9 @@ test.for([
   [['reshard'], 'give --shards N'],
   [['reshard', '--shards', 'many'], 'a whole number from 1 to 256'],
   [['reshard', '--shards', '2', '--lane', '=2'], 'it names no topic'],
+  [['status'], 'no database: give --database URL'],
+  [['tail', '--topics', 'x'], "Unknown option '--topics'"],
+  [['lag', '--max-ms', 'soon'], '--max-ms soon: it must be a whole number'],
   [['relay', '--config', 'no-such-file.js'], 'no-such-file.js cannot be loaded'],
 ] as const)('%j ends with 2 and a sentence', async ([args, sentence]) => {
   const { code, stderr } = await oncebox(args)

@@ -1,6 +1,9 @@
 import type { Command } from '../command.js'
+import { lag } from './lag.js'
 import { migrate } from './migrate.js'
 import { relay } from './relay.js'
 import { reshard } from './reshard.js'
+import { status } from './status.js'
+import { tail } from './tail.js'
 
-export const commands: readonly Command[] = [migrate, relay, reshard]
+export const commands: readonly Command[] = [migrate, relay, status, lag, tail, reshard]

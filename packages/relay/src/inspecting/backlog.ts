@@ -20,7 +20,7 @@ export interface Unpublished {
   readonly condition: string
 }
 
-const backlogEventsMax = 100_000
+export const backlogEventsMax = 100_000
 const statementTimeoutMs = 2_000
 
 interface BacklogRow {
@@ -28,8 +28,11 @@ interface BacklogRow {
   readonly oldest_ms: number
 }
 
-/** @throws a driver error: the connection is lost, or the answer took longer than two seconds (57014). */
-export async function readBacklog(client: Client, unpublished: Unpublished): Promise<Backlog> {
+/**
+ * Undefined when it could not be told within two seconds.
+ * @throws a driver error when the connection is lost
+ */
+export async function readBacklog(client: Client, unpublished: Unpublished): Promise<Backlog | undefined> {
   await client.query(
     `begin isolation level read committed read only; ${readSettings(true)} set local statement_timeout = ${statementTimeoutMs}`,
   )
@@ -37,10 +40,16 @@ export async function readBacklog(client: Client, unpublished: Unpublished): Pro
     const { rows } = await client.query<BacklogRow>(countBacklog(unpublished))
     const { events = 0, oldest_ms: oldestMs = 0 } = rows[0] ?? {}
     return { events, oldestMs: Math.max(0, oldestMs) }
+  } catch (error) {
+    if (isTimeout(error)) return undefined
+    throw error
   } finally {
     await client.query('rollback')
   }
 }
+
+const isTimeout = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '57014'
 
 // An event dated infinity has no age. Each part is an index range, as in readWindow, and ends when enough are counted. What
 // this statement sees is committed; it proves nothing about the server, so nothing may be published by it.

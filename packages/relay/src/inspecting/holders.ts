@@ -34,7 +34,7 @@ interface HolderRow {
 const holdersMax = 20
 
 // Whoever has inserted into a partition of outbox.events holds ROW EXCLUSIVE on it until its transaction ends, prepared ones
-// too. pg_locks and pg_prepared_xacts are open to everybody, pg_stat_activity only in part. Takes the lock manager's own
+// too; and EXCLUSIVE on its own transaction id, which is what names a prepared one. pg_locks and pg_prepared_xacts are open to everybody, pg_stat_activity only in part. Takes the lock manager's own
 // locks for a moment and none on a table; not a statement for every second.
 const readLocks = `
 with held as (
@@ -50,7 +50,9 @@ select h.pid, p.gid,
        coalesce(a.usename, p.owner) as usename, nullif(a.application_name, '') as application_name, a.state, a.query
   from held h
   left join pg_stat_activity a on a.pid = h.pid
-  left join pg_prepared_xacts p on h.pid is null and p.transaction::text = split_part(h.virtualtransaction, '/', 2)
+  left join pg_locks x on h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.mode = 'ExclusiveLock'
+        and x.virtualtransaction = h.virtualtransaction
+  left join pg_prepared_xacts p on p.transaction = x.transactionid
  order by age_ms desc nulls last
  limit ${holdersMax}`
 

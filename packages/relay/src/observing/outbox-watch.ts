@@ -72,15 +72,8 @@ async function lookWith(client: Client, shards: readonly WatchedShard[]): Promis
   const backlogs = new Map<number, Backlog>()
   for (const { shard, ...unpublished } of shards) {
     if (performance.now() > deadlineMs) break
-    const backlog = await readBacklog(client, unpublished).catch((error: unknown) => {
-      if (isTimeout(error)) return undefined
-      throw error
-    })
+    const backlog = await readBacklog(client, unpublished)
     if (backlog !== undefined) backlogs.set(shard, backlog)
   }
   return { backlogs, holders }
 }
-
-/** The statement's own timeout; the connection is as good as before. */
-const isTimeout = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === '57014'

@@ -50,8 +50,9 @@ export interface OpenShardRequest {
   readonly signal: AbortSignal
 }
 
-/** Two constant keys, so that compaction keeps the newest of each: under one, the claim would remove the position. */
-const positionKey = Buffer.from('position')
+// Two constant keys, so that compaction keeps the newest of each: under one, the claim would remove the position.
+/** Of the records that say how far a shard is. */
+export const positionKey = Buffer.from('position')
 const claimKey = Buffer.from('claim')
 /** Claims and aborted positions behind the last position, with their markers, that make it worth being committed again. */
 const renewedBehind = 10_000n
