@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readSettings, readWindow } from '../src/reading/read-window.js'
+import { readSettings, readWindow, readWindowUntilNow } from '../src/reading/read-window.js'
 import { parseSnapshot } from '../src/reading/snapshot.js'
 import { createRelayReading } from '../src/relay.js'
 import { setUp, type Bed } from './bed.js'
@@ -25,6 +25,16 @@ test('without statistics, a live window is read by txid and a backlog by seq, pa
   const live = await planOf(bed, readWindow({ ...page, after: 0n }), readSettings(false))
   expect(live.scans).not.toContain('Seq Scan')
   expect(live.indexes.every((name) => name.endsWith('txid_idx'))).toBe(true)
+
+  // As the relay reads it: `to` is not known yet, and the open ones of `from` are compared with it by the server, once.
+  const wide = parseSnapshot(
+    `${from.xmin}:${from.xmax}:${Array.from({ length: 200 }, (_, n) => n + 3).join(',')}`,
+  )
+  for (const open of [from, wide]) {
+    const untilNow = await planOf(bed, readWindowUntilNow({ ...page, from: open }), readSettings(false))
+    expect(untilNow.scans).not.toContain('Seq Scan')
+    expect(untilNow.indexes.every((name) => name.endsWith('txid_idx'))).toBe(true)
+  }
 
   const backlog = await planOf(
     bed,

@@ -36,6 +36,7 @@ const readBySequence = (client: Client, { rowsMax }: WindowReaderOptions, order:
         to: snapshot,
         bytes: bytes.length,
         endedCount: 0,
+        proven: Promise.resolve(),
       }
     },
   }

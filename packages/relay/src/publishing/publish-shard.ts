@@ -222,6 +222,7 @@ class ShardPublisher {
       this.#cursor = { anchor: this.#window, from: this.#cursor.to, to: undefined, after: 0n }
       return
     }
+    await page?.proven
     if (page !== undefined && isDear(page) && performance.now() - this.#movedAtMs > moveEmptyAfterMs) {
       this.#movedAtMs = performance.now()
       this.#recordNextWindow(page)
@@ -242,13 +243,16 @@ class ShardPublisher {
       incarnation: open.incarnation,
     }
     this.#window = window
-    this.#recorded = this.#recorder.record({
-      shard: open.shard,
-      window,
-      to: page.to,
-      confirmed: this.#confirmed,
-      lifeToken: open.lifeToken,
-    })
+    const confirmed = this.#confirmed
+    this.#recorded = page.proven.then(() =>
+      this.#recorder.record({
+        shard: open.shard,
+        window,
+        to: page.to,
+        confirmed,
+        lifeToken: open.lifeToken,
+      }),
+    )
     this.#recorded.catch(() => undefined)
   }
 }

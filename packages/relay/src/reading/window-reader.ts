@@ -2,10 +2,18 @@ import type { Client } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { bounded } from '../database-connections.js'
 import type { WindowName } from '../position.js'
-import { assertAnchored, takeSnapshot, type AnchorRow } from './anchor.js'
-import { columns, readSettings, readWindow } from './read-window.js'
+import {
+  assertProven,
+  selectProof,
+  selectSnapshot,
+  snapshotOf,
+  type ProofRow,
+  type SnapshotRow,
+} from './anchor.js'
+import { CopyQuery } from './copy-query.js'
 import { CopyRows } from './copy-rows.js'
-import { endedSince, isEmptyWindow, parseSnapshot, type Snapshot } from './snapshot.js'
+import { columns, readSettings, readWindow, readWindowUntilNow } from './read-window.js'
+import { endedSince, isEmptyWindow, type Snapshot } from './snapshot.js'
 
 /** Where reading stands: at the start of the next window (`after` 0), or inside one. */
 export interface Cursor {
@@ -26,6 +34,11 @@ export interface Page {
   readonly bytes: number
   /** Members of the open list of `from` that were looked up: a measure of what a poll costs. */
   readonly endedCount: number
+  /**
+   * Resolves when what the read stands on is proven. The rows may be produced before, and neither committed nor their window
+   * recorded. Rejects with RELAY_LIFE_ENDED or RELAY_FENCED.
+   */
+  readonly proven: Promise<void>
 }
 
 /** What a shard is published from. The one implementation is {@link WindowReader}; a test puts a naive cursor in its place. */
@@ -46,13 +59,23 @@ export interface WindowReaderOptions {
 // The first page over ten million rows is the longest read there is.
 const readTimeoutMs = 300_000
 
+// The header and the trailer of a binary COPY without rows.
+const emptyCopyBytes = 21
+
+// While a trickle is polled for, most polls ask for a snapshot only, at a tenth of the price; the proofs of an idle shard are not
+// older than this.
+const proofFreshMs = 20
+
 /**
- * Reads windows: the rows visible in snapshot `to` and not in snapshot `from`. Each read is one READ COMMITTED
- * transaction, which first proves that the server is the primary, still lives the same life, and knows the last record.
+ * Reads windows: the rows visible in snapshot `to` and not in snapshot `from`. Each read is one transaction, which proves that
+ * the server is the primary, still lives the same life, and knows the last record.
  */
 export class WindowReader implements PageReader {
   readonly #client: Client
   readonly #options: WindowReaderOptions
+  /** Up to here, the last live read has found nothing of this shard behind its cursor. */
+  #emptyUpTo: Snapshot | undefined
+  #provenMs = Number.NEGATIVE_INFINITY
 
   constructor(client: Client, options: WindowReaderOptions) {
     this.#client = client
@@ -68,32 +91,81 @@ export class WindowReader implements PageReader {
   }
 
   async #read(cursor: Cursor): Promise<Page | undefined> {
-    const { shard, epoch, lifeToken, condition, rowsMax, bytesMax } = this.#options
-    const backlog = cursor.to !== undefined || cursor.from.xmax <= 3n
-    const begin = `begin isolation level read committed read only; ${readSettings(backlog)} ${takeSnapshot({ shard, epoch, lifeToken, window: cursor.anchor })}`
+    if (cursor.to !== undefined || cursor.from.xmax <= 3n) return await this.#readBacklog(cursor)
+    if (this.#emptyUpTo !== undefined && performance.now() - this.#provenMs < proofFreshMs) {
+      const { rows } = await this.#client.query<SnapshotRow>(selectSnapshot)
+      // A hint: nothing is read, and nothing is built upon it. The relay's own records move the snapshot, too.
+      if (isEmptyWindow(this.#emptyUpTo, snapshotOf(rows[0]))) return undefined
+    }
+    return await this.#readLive(cursor)
+  }
+
+  /** Snapshot and rows in one round trip, the proof in the next, while the rows are encoded and sent. */
+  async #readLive({ from, anchor }: Cursor): Promise<Page | undefined> {
+    const { rowsMax, bytesMax, condition } = this.#options
+    const copy = new CopyQuery(
+      `begin isolation level repeatable read read only; ${readSettings(false)} ${selectSnapshot}; ${readWindowUntilNow({ from, rowsMax, bytesMax, condition })}`,
+    )
+    this.#client.query(copy)
+    const proven = this.#prove(anchor)
+    proven.catch(() => undefined) // awaited here, or by whoever publishes the page
+    // The last but one statement of this round trip; its rows are of the columns it names.
+    const row = (await copy.answered).at(-2)?.rows[0] as SnapshotRow | undefined
+    const to = snapshotOf(row)
+    this.#emptyUpTo = copy.bytes.length <= emptyCopyBytes ? to : undefined
+    if (isEmptyWindow(from, to)) {
+      await proven
+      return undefined
+    }
+    return this.#page({ from, to, bytes: copy.bytes, proven })
+  }
+
+  /** Ends the transaction of the read. */
+  async #prove(window: WindowName): Promise<void> {
+    const proof = `${selectProof({ ...this.#options, window })}; commit`
     // A query of several statements answers a list of results; the driver's types know only one.
+    const results = (await bounded(
+      this.#client,
+      readTimeoutMs,
+      async () => await this.#client.query(proof),
+    )) as unknown as readonly { readonly rows: readonly ProofRow[] }[]
+    assertProven(results[0]?.rows[0], this.#options.epoch)
+    this.#provenMs = performance.now()
+  }
+
+  async #readBacklog({ from, to: until, after, anchor }: Cursor): Promise<Page | undefined> {
+    const { epoch, condition, rowsMax, bytesMax } = this.#options
+    const begin = `begin isolation level read committed read only; ${readSettings(true)} ${selectSnapshot}; ${selectProof({ ...this.#options, window: anchor })}`
     const results = (await this.#client.query(begin)) as unknown as readonly {
-      readonly rows: readonly AnchorRow[]
+      readonly rows: readonly unknown[]
     }[]
     try {
-      const row = results.at(-1)?.rows[0]
-      assertAnchored(row, epoch)
-      const to = cursor.to ?? parseSnapshot(row.snapshot)
-      if (isEmptyWindow(cursor.from, to)) return undefined
-      const ended = endedSince(cursor.from, to)
-      const bytes = await this.#copy(
-        readWindow({ from: cursor.from, to, ended, after: cursor.after, rowsMax, bytesMax, condition }),
-      )
-      return {
-        rows: new CopyRows(bytes, columns.length),
-        from: cursor.from,
-        to,
-        bytes: bytes.length,
-        endedCount: ended.length,
-      }
+      const now = snapshotOf(results.at(-2)?.rows[0] as SnapshotRow | undefined)
+      assertProven(results.at(-1)?.rows[0] as ProofRow | undefined, epoch)
+      const to = until ?? now
+      if (isEmptyWindow(from, to)) return undefined
+      const ended = endedSince(from, to)
+      const bytes = await this.#copy(readWindow({ from, to, ended, after, rowsMax, bytesMax, condition }))
+      return this.#page({ from, to, bytes, proven: Promise.resolve() })
     } finally {
       // Not awaited on the way out: the driver queues the next statement behind it, and a lost connection shows there.
       this.#client.query('commit').catch(() => undefined)
+    }
+  }
+
+  #page({
+    from,
+    to,
+    bytes,
+    proven,
+  }: Pick<Page, 'from' | 'to' | 'proven'> & { readonly bytes: Buffer }): Page {
+    return {
+      rows: new CopyRows(bytes, columns.length),
+      from,
+      to,
+      bytes: bytes.length,
+      endedCount: endedSince(from, to).length,
+      proven,
     }
   }
 
