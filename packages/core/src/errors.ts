@@ -90,6 +90,10 @@ export const errorCodes = {
     false,
     'restore the row of outbox.shard_map that the message names: it is written by oncebox reshard only',
   ),
+  RELAY_RECORD_NEWER: row(
+    false,
+    'upgrade this process: a newer release has published this shard since. Nothing was published or changed; a process of that release goes on by itself',
+  ),
   RELAY_LISTEN_UNSUPPORTED: row(
     false,
     'connect the relay to PostgreSQL itself, or through a pooler in session mode: one in transaction mode keeps no LISTEN. Polling goes on by itself; without poll.listen the relay does not say this',

@@ -21,9 +21,18 @@ test('a position survives the trip through Kafka, a sequence number above 2^53 i
   expect(decodePosition(encodePosition(position))).toEqual(position)
 })
 
+test('a position of a newer release is told from a broken one; a field that this one does not know is passed over', () => {
+  const text = encodePosition(position).toString()
+  expect(() => decodePosition(Buffer.from(text.replace('"v":1', '"v":2')))).toThrow(
+    expect.objectContaining({ code: 'RELAY_RECORD_NEWER', details: { version: 2, known: 1 } }),
+  )
+  expect(decodePosition(Buffer.from(text.replace('"v":1', '"v":1,"later":{"x":[1]}')))).toEqual(position)
+})
+
 test.for([
   ['no JSON', 'hello'],
-  ['another version', encodePosition(position).toString().replace('"v":1', '"v":2')],
+  ['an older version', encodePosition(position).toString().replace('"v":1', '"v":0')],
+  ['a version that is no number', encodePosition(position).toString().replace('"v":1', '"v":"2"')],
   ['a missing field', encodePosition(position).toString().replace('"complete"', '"other"')],
   ['a snapshot that is none', encodePosition(position).toString().replace('5:9:5,7', "5:9:5'")],
 ])('%s is refused, never guessed', ([, text = '']) => {

@@ -35,7 +35,11 @@ export interface Position {
   readonly closedFor?: number
 }
 
-// Version of the record: a reader refuses a newer major form, so that two releases can run side by side.
+/**
+ * Version of the record. Releases that follow each other run side by side during an upgrade, and each may find what the other
+ * wrote: a field that is added under the same version must be one that an older release may drop, for it passes over what it
+ * does not know; a form that it would misread gets a new version, which is written a release later than it is read.
+ */
 const version = 1
 
 interface PositionRecord {
@@ -77,6 +81,12 @@ export function decodePosition(value: Uint8Array): Position {
   } catch (error) {
     throw corrupt('it is not JSON', error)
   }
+  if (typeof record.v === 'number' && record.v > version)
+    throw new OutboxError(
+      'RELAY_RECORD_NEWER',
+      `the position in Kafka is of version ${record.v}, this release reads version ${version}`,
+      { details: { version: record.v, known: version } },
+    )
   if (record.v !== version) throw corrupt(`version ${String(record.v)}, this relay reads version ${version}`)
   const {
     batch,
