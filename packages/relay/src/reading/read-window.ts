@@ -88,11 +88,13 @@ function rows({ from, to, ended, after, condition }: WindowPage): string {
   return live({ range, members, own })
 }
 
-/** Two ranges of the txid index. */
+/**
+ * Two ranges of the txid index. `offset 0` keeps the planner from walking all of seq, in its order, as it would where it takes
+ * `txid >= n` for a third of the table: 9 ms a read behind 60,000 published rows, and more with each.
+ */
 function live({ range, members, own }: { range: string; members: string; own: string }): string {
-  return members === ''
-    ? `${select} where ${range}${own}`
-    : `select * from (${select} where ${range}${own} union all ${select} where ${members}${own}) w`
+  const rest = members === '' ? '' : ` union all ${select} where ${members}${own}`
+  return `select * from (${select} where ${range}${own}${rest} offset 0) w`
 }
 
 const select = `select ${columns.join(', ')} from outbox.events`
