@@ -69,7 +69,10 @@ export class Reporter {
   handled(record: ConsumerRecord, subject: Subject): void {
     this.#counts.handled += 1
     if (channels.consumerHandled.hasSubscribers)
-      channels.consumerHandled.publish(this.#fields(record, subject))
+      channels.consumerHandled.publish({
+        ...this.#fields(record, subject),
+        ageMs: Math.max(0, Date.now() - record.timestamp.getTime()),
+      })
   }
 
   duplicate(record: ConsumerRecord, subject: Subject): void {

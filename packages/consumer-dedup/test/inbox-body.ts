@@ -1,9 +1,12 @@
 /** The promises of inbox mode, one body for every driver. */
 import { randomName, type TestDatabase } from '@internal/stack'
 import { createConsumer, PermanentError, type Consumer } from '@oncebox/consumer-dedup'
+import { collectConsumerMetrics } from '@oncebox/consumer-dedup/metrics'
 import { installFaultHandler, type Database } from '@oncebox/core'
 import type { TransactionHandle } from '@oncebox/outbox'
+import { randomUUID } from 'node:crypto'
 import pg from 'pg'
+import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Driver } from './adapters.js'
 import {
@@ -17,6 +20,7 @@ import {
   happens,
   publish,
   withProducer,
+  type Sent,
 } from './fixture.js'
 
 type Orders = Awaited<ReturnType<typeof createOrders>>
@@ -80,6 +84,38 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
 
       expect(compare([one, two], await effects(pool))).toEqual({ lost: 0, doubled: 0 })
       expect(consumer.counts).toMatchObject({ handled: 2, duplicates: 1, deadLetters: 0 })
+    })
+
+    test('metrics tell how events ended, by consumer and topic, and how old they were', async () => {
+      const orders = await createOrders()
+      const registry = new Registry()
+      using _metrics = collectConsumerMetrics(registry)
+      const consumer = consumerOf(orders)
+      let attempts = 0
+      consumer.on('order.placed', async (event) => {
+        if (event.payload.value === 1) throw new PermanentError('no customer')
+        if (event.payload.value === 2 && ++attempts === 1) throw new Error('once more')
+        await Promise.resolve()
+      })
+      const [one, dead, again] = events(3) as [Sent, Sent, Sent]
+      const done = happens('consumerHandled', consumer.name, { count: 2 })
+
+      await consumer.start()
+      await publish(orders, [one, one, dead, { ...one, id: randomUUID(), type: 'order.unheard-of' }, again])
+      await done
+
+      const text = await registry.metrics()
+      const labels = `consumer="${consumer.name}",topic="${orders.name}"`
+      for (const [outcome, count] of [
+        ['handled', 2],
+        ['duplicate', 1],
+        ['skipped', 1],
+        ['dead-lettered', 1],
+      ] as const)
+        expect(text).toContain(`oncebox_consumer_events_total{${labels},outcome="${outcome}"} ${count}\n`)
+      expect(text).toContain(`oncebox_consumer_retries_total{${labels}} 1\n`)
+      expect(text).toContain(`oncebox_consumer_event_age_seconds_count{${labels}} 2\n`)
+      expect(text).toContain(`oncebox_consumer_partitions{consumer="${consumer.name}"} 1\n`)
     })
 
     test('the handler sees the event as it was published, with its place in Kafka', async () => {

@@ -37,9 +37,9 @@ export const channels = {
   consumerAssigned: channel('oncebox:consumer:assigned'),
   /** An attempt on an event begins: a {@link HandlingMessage}. A listener may run the attempt itself. */
   consumerHandling: channel('oncebox:consumer:handling'),
-  /** An event took effect: `{ consumer, topic, partition, offset, id, type, attempt }`. */
+  /** An event took effect: `{ consumer, topic, partition, offset, id, type, attempt, ageMs }`; its age since it was emitted. */
   consumerHandled: channel('oncebox:consumer:handled'),
-  /** An event was a duplicate, its effect was already there: same fields. */
+  /** An event was a duplicate, its effect was already there: same fields, without `ageMs`. */
   consumerDuplicate: channel('oncebox:consumer:duplicate'),
   /** An attempt failed and is tried again: same fields and `error`. */
   consumerRetrying: channel('oncebox:consumer:retrying'),

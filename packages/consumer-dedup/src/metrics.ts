@@ -1,0 +1,111 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { channels, type HandlingMessage } from '@oncebox/core'
+
+type EventMessage = Pick<HandlingMessage, 'consumer' | 'topic'>
+type Listener = Parameters<(typeof channels.consumerHandled)['subscribe']>[0]
+
+const ageSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600]
+
+/**
+ * Counts what the consumers of this process do, in `registry`, until it is disposed of: metrics named `oncebox_consumer_*`. Told
+ * by the diagnostics channels, so it may be called before or after the consumers are made.
+ *
+ * @example
+ * collectConsumerMetrics(registry)
+ */
+export function collectConsumerMetrics(registry: Registry): Disposable {
+  const registers = [registry]
+  const events = new Counter({
+    name: 'oncebox_consumer_events_total',
+    help: 'Events that were brought to an end, by outcome',
+    labelNames: ['consumer', 'topic', 'outcome'],
+    registers,
+  })
+  const retries = new Counter({
+    name: 'oncebox_consumer_retries_total',
+    help: 'Failed attempts that are tried again',
+    labelNames: ['consumer', 'topic'],
+    registers,
+  })
+  const age = new Histogram({
+    name: 'oncebox_consumer_event_age_seconds',
+    help: 'Age of an event, since it was emitted, when its effect was committed',
+    labelNames: ['consumer', 'topic'],
+    buckets: ageSeconds,
+    registers,
+  })
+  const partitions = new Gauge({
+    name: 'oncebox_consumer_partitions',
+    help: 'Partitions that the consumer has',
+    labelNames: ['consumer'],
+    registers,
+  })
+  const repositioned = new Counter({
+    name: 'oncebox_consumer_repositioned_total',
+    help: 'Positions that were given up and read again',
+    labelNames: ['consumer', 'topic'],
+    registers,
+  })
+  const restarted = new Counter({
+    name: 'oncebox_consumer_restarted_total',
+    help: 'Times that something of Kafka was away and was tried again',
+    labelNames: ['consumer'],
+    registers,
+  })
+  const failed = new Counter({
+    name: 'oncebox_consumer_failed_total',
+    help: 'Consumers that stopped by themselves',
+    labelNames: ['consumer'],
+    registers,
+  })
+  const count =
+    (outcome: string): Listener =>
+    (message) => {
+      const { consumer, topic } = message as EventMessage // what report.ts publishes, here and below
+      events.inc({ consumer, topic, outcome })
+    }
+  const subscriptions: readonly (readonly [keyof typeof channels, Listener])[] = [
+    ['consumerHandled', count('handled')],
+    ['consumerDuplicate', count('duplicate')],
+    ['consumerSkipped', count('skipped')],
+    ['consumerDeadLettered', count('dead-lettered')],
+    [
+      'consumerHandled',
+      (message) => {
+        const { consumer, topic, ageMs } = message as EventMessage & { readonly ageMs: number }
+        age.observe({ consumer, topic }, ageMs / 1_000)
+      },
+    ],
+    [
+      'consumerRetrying',
+      (message) => {
+        const { consumer, topic } = message as EventMessage
+        retries.inc({ consumer, topic })
+      },
+    ],
+    [
+      'consumerAssigned',
+      (message) => {
+        const assigned = message as { readonly consumer: string; readonly partitions: readonly unknown[] }
+        partitions.set({ consumer: assigned.consumer }, assigned.partitions.length)
+      },
+    ],
+    [
+      'consumerRepositioning',
+      (message) => {
+        const { consumer, topic } = message as EventMessage
+        repositioned.inc({ consumer, topic })
+      },
+    ],
+    ['consumerRestarting', (message) => restarted.inc({ consumer: consumerOf(message) })],
+    ['consumerFailed', (message) => failed.inc({ consumer: consumerOf(message) })],
+  ]
+  for (const [name, listener] of subscriptions) channels[name].subscribe(listener)
+  return {
+    [Symbol.dispose]: () => {
+      for (const [name, listener] of subscriptions) channels[name].unsubscribe(listener)
+    },
+  }
+}
+
+const consumerOf = (message: unknown): string => (message as { readonly consumer: string }).consumer
