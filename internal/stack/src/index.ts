@@ -48,4 +48,10 @@ export { sharedStack } from './shared-stack.js'
 export { StackError, type StackErrorCode } from './stack-error.js'
 export { startStack, type ServiceName, type Stack, type StartStackOptions } from './stack.js'
 export type { Certificate } from './services/certificates.js'
-export { createNamedTopic, createTopic, emptyTopic, type CreateTopicOptions } from './topic.js'
+export {
+  createNamedTopic,
+  createTopic,
+  emptyTopic,
+  setTopicConfig,
+  type CreateTopicOptions,
+} from './topic.js'

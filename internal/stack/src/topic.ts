@@ -1,5 +1,5 @@
 /** Topics for tests: a name of their own, and ready for the first record. */
-import { Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
+import { ConfigResourceTypes, Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
 import { pollUntil } from './poll-until.js'
 import { randomName } from './random-name.js'
 import { sharedStack } from './shared-stack.js'
@@ -70,15 +70,43 @@ const untilLed = (admin: Admin, topic: string, partitions: number): Promise<void
 
 /** Deletes all records of a topic; the brokers free their segments after the topic's `file.delete.delay.ms`. */
 export const emptyTopic = async (topic: string, brokers: readonly string[]): Promise<void> => {
-  const client = new Kafka({ clientId: 'stack', brokers: [...brokers], logLevel: logLevel.NOTHING })
-  const admin = client.admin()
-  await admin.connect()
-  try {
+  await withAdmin(brokers, async (admin) => {
     const ends = await admin.fetchTopicOffsets(topic)
     await admin.deleteTopicRecords({
       topic,
       partitions: ends.map(({ partition, high }) => ({ partition, offset: high })),
     })
+  })
+}
+
+/** Sets these settings of a topic, and no others. */
+export const setTopicConfig = async (
+  topic: string,
+  config: Readonly<Record<string, string>>,
+  brokers: readonly string[] = sharedStack().kafka.brokers,
+): Promise<void> => {
+  await withAdmin(brokers, (admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: ConfigResourceTypes.TOPIC,
+          name: topic,
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    }),
+  )
+}
+
+const withAdmin = async (
+  brokers: readonly string[],
+  work: (admin: Admin) => Promise<unknown>,
+): Promise<void> => {
+  const admin = new Kafka({ clientId: 'stack', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
+  await admin.connect()
+  try {
+    await work(admin)
   } finally {
     await admin.disconnect()
   }

@@ -22,6 +22,14 @@ export const channels = {
   relayTakeover: channel('oncebox:relay:takeover'),
   /** The relay became ready, or is not any more: `{ relay, ready, reasons }`. */
   relayReadiness: channel('oncebox:relay:readiness'),
+  /** A shard waits for its topic, or for an event of its own, and tries again by itself: `{ relay, shard, error }`. */
+  relayHalted: channel('oncebox:relay:halted'),
+  /** What a shard waited for has passed: `{ relay, shard }`. */
+  relayResumed: channel('oncebox:relay:resumed'),
+  /** Events were set aside, in outbox.dead_letters: `{ relay, shard, letters: [{ id, seq, topic, key, code }] }`. */
+  relayDeadLettered: channel('oncebox:relay:dead-lettered'),
+  /** Dead letters were published again, discarded, or refused again: `{ relay, shard, outcome, letters: [number] }`. */
+  relayDeadLettersSettled: channel('oncebox:relay:dead-letters-settled'),
   /** Another process has the shard, and this one publishes it no more: `{ relay, shard, error }`. */
   relayLost: channel('oncebox:relay:lost'),
   /** The relay has stopped by itself: `{ relay, shard, error }`, without `shard` when it is not about one. */

@@ -74,12 +74,22 @@ export const errorCodes = {
     'none: the database server crashed or failed over; the relay forgets what it held in memory and starts again from Kafka',
   ),
   RELAY_EVENT_UNPUBLISHABLE: row(
-    false,
-    'correct or remove the event that details.id names; the relay stops rather than skip it',
+    true,
+    'let the topic accept the event that details.id names, or set the relay option poison of its topic to park-key or skip; until then its shard waits, and it goes on by itself',
   ),
   RELAY_TOPIC_UNAVAILABLE: row(
     true,
     'create the topic, or grant the ACL that the message names; nothing was skipped and publishing goes on by itself',
+  ),
+  RELAY_PARKED_KEYS_FULL: row(
+    true,
+    'find out which topic refuses so many keys (oncebox dead-letters list), correct it, and requeue or discard them; until then the shard waits, and it goes on by itself',
+  ),
+  RELAY_DEAD_LETTER_UNKNOWN: row(false, 'run: oncebox dead-letters list --state all'),
+  RELAY_DEAD_LETTER_SETTLED: row(false, 'nothing is to do: it was published or discarded'),
+  RELAY_DEAD_LETTER_PARKED: row(
+    false,
+    'requeue or discard the dead letter that the message names: those parked behind it follow in order',
   ),
   RELAY_SHARD_MAP_CHANGED: row(false, 'none: the relay reads the new shard map by itself'),
   RELAY_RESHARDING: row(

@@ -16,6 +16,13 @@ export const faultPoints = {
   'relay.produce.acked': 'every record of the batch is acknowledged, EndTxn is not sent',
   'relay.endtxn.sent': 'EndTxn is on its way, its answer is not read',
   'relay.endtxn.acked': 'the batch is committed, the relay does not know it yet',
+  'relay.poison.found': 'events of a page cannot be published, no dead letter is written',
+  'relay.poison.recorded': 'the dead letters are committed, no position is past their events',
+  'relay.requeue.taken': 'dead letters are about to be published again, nothing is sent',
+  'relay.requeue.committed': 'they are committed in Kafka, the database does not know it',
+  'relay.requeue.recorded': 'the database knows it, their key is not free',
+  'relay.discard.taken': 'dead letters are about to be discarded, nothing is written',
+  'relay.discard.recorded': 'they are discarded, their key has not gone on',
   'relay.reshard.fenced':
     'nobody publishes the old shards any more, the snapshot at which they end is not recorded',
   'relay.reshard.recorded': 'the snapshot at which the old shards end is recorded, none is closed',

@@ -4,7 +4,7 @@ export interface KafkaClient extends AsyncDisposable {
   readonly clusterId: string
   /**
    * A topic as a writer needs it, cached for the life of the client. A topic that was just created is waited for a few
-   * seconds.
+   * seconds, or for `patienceMs`.
    *
    * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE when it does not exist or has no leaders, KAFKA_AUTHORIZATION_FAILED when
    *   this principal may not see it or its configuration
@@ -22,6 +22,8 @@ export interface KafkaClient extends AsyncDisposable {
 export interface DescribeOptions {
   /** Ask the cluster again. */
   readonly refresh?: boolean
+  /** How long a topic that is unknown or leaderless is waited for. Default 5,000; 0 to 300,000. */
+  readonly patienceMs?: number
   readonly signal?: AbortSignal
 }
 

@@ -4,6 +4,7 @@ import type { DescribeOptions, KafkaClient, TopicDescription, TopicIdentity } fr
 import { Deadline } from './deadline.js'
 import {
   resolveKafkaOptions,
+  within,
   type BrokerAddress,
   type KafkaOptions,
   type ResolvedKafkaOptions,
@@ -121,7 +122,9 @@ export class Cluster implements KafkaClient {
     const identity = await this.identifyTopic(name, { ...options, refresh: true })
     using deadline = new Deadline(this.options.requestTimeoutMs, `describing topic ${name}`, options.signal)
     // Never guessed: batches larger than the limit are refused, and one that would fit would count as too large.
-    const maxMessageBytes = Number(await this.topicConfig(name, 'max.message.bytes', deadline))
+    const maxMessageBytes = Number(
+      await this.topicConfig(name, 'max.message.bytes', deadline, options.patienceMs),
+    )
     const description = Object.freeze({ ...identity, maxMessageBytes })
     this.#descriptions.set(name, description)
     return description
@@ -129,10 +132,11 @@ export class Cluster implements KafkaClient {
 
   async identifyTopic(
     name: string,
-    { refresh = false, signal }: DescribeOptions = {},
+    { refresh = false, patienceMs = topicPatienceMs, signal }: DescribeOptions = {},
   ): Promise<TopicIdentity> {
+    within('patienceMs', patienceMs, 0, 300_000)
     using deadline = new Deadline(this.options.requestTimeoutMs, `looking up topic ${name}`, signal)
-    const { topicId, leaders } = await this.layout(name, deadline, { refresh, patienceMs: topicPatienceMs })
+    const { topicId, leaders } = await this.layout(name, deadline, { refresh, patienceMs })
     return Object.freeze({ name, topicId, partitions: leaders.length })
   }
 
@@ -140,8 +144,13 @@ export class Cluster implements KafkaClient {
    * The value in force of one of a topic's settings.
    * @throws OutboxError KAFKA_AUTHORIZATION_FAILED, KAFKA_TOPIC_UNAVAILABLE
    */
-  async topicConfig(topic: string, name: string, deadline: Deadline): Promise<string> {
-    const patientUntilMs = performance.now() + topicPatienceMs
+  async topicConfig(
+    topic: string,
+    name: string,
+    deadline: Deadline,
+    patienceMs = topicPatienceMs,
+  ): Promise<string> {
+    const patientUntilMs = performance.now() + patienceMs
     for (let attempt = 1; ; attempt++) {
       const { errorCode: code, configs } = await this.askAny(
         describeConfigs,

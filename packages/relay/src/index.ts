@@ -2,6 +2,16 @@ export { createRelay, type Relay } from './relay.js'
 export { defineRelay, type RelayLogger, type RelayOptions } from './options.js'
 export { decodePosition, type Position, type WindowName } from './position.js'
 export type { Snapshot } from './reading/snapshot.js'
+export {
+  DeadLetterDesk,
+  deadLetterStates,
+  type DeadLetter,
+  type DeadLetterCopy,
+  type DeadLetterReference,
+  type DeadLetterState,
+  type ListDeadLetters,
+  type RequestedDeadLetters,
+} from './dead-letters/dead-letter-desk.js'
 export { reshard, type ReshardOptions, type ReshardReport, type ReshardTarget } from './resharding/reshard.js'
 export { backlogEventsMax, type Backlog } from './inspecting/backlog.js'
 export type { Holder } from './inspecting/holders.js'

@@ -1,6 +1,12 @@
 import type { ClientConfig } from 'pg'
 import { OutboxError } from '@oncebox/core'
 import { codecFor, type Compression, type KafkaOptions } from '@oncebox/kafka'
+import {
+  poisonChoices,
+  type PoisonChoice,
+  type PoisonOptions,
+  type ResolvedPoisonOptions,
+} from './dead-letters/poison.js'
 
 /** What a relay needs to know. Everything but `name`, `db` and `kafka` has a default that most services keep. */
 export interface RelayOptions {
@@ -41,6 +47,8 @@ export interface RelayOptions {
     /** Used when the topic is created. Default: the broker's. */
     readonly replicationFactor?: number
   }
+  /** What is done with an event that its topic cannot take, by topic. Default: its key is parked, and the rest flow on. */
+  readonly poison?: PoisonOptions
   /** Kafka aborts a transaction that a dead relay left open after this. Default 30,000; 1,000 to 900,000. */
   readonly transactionTimeoutMs?: number
   /**
@@ -82,6 +90,7 @@ export interface ResolvedRelayOptions {
   readonly startAt: 'earliest' | 'now'
   readonly progressTopic: string
   readonly replicationFactor: number | undefined
+  readonly poison: ResolvedPoisonOptions
   readonly transactionTimeoutMs: number
   readonly leaseMs: number
   readonly readyWithinMs: number
@@ -121,6 +130,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
     startAt,
     progressTopic: options.progress?.topic ?? `${options.name}.progress`,
     replicationFactor: options.progress?.replicationFactor,
+    poison: resolvePoison(options.poison),
     transactionTimeoutMs: whole(
       'transactionTimeoutMs',
       options.transactionTimeoutMs ?? 30_000,
@@ -151,6 +161,25 @@ function refuseOtherAcks(acks: unknown): void {
       acks,
       "'all': a Kafka transaction is committed only over what all replicas in sync have",
     )
+}
+
+function resolvePoison({
+  default: otherwise = 'park-key',
+  topics = {},
+  parkedKeysMax = 1_000_000,
+}: PoisonOptions = {}): ResolvedPoisonOptions {
+  return {
+    default: choice('poison.default', otherwise),
+    topics: new Map(
+      Object.entries(topics).map(([topic, chosen]) => [topic, choice(`poison.topics.${topic}`, chosen)]),
+    ),
+    parkedKeysMax: whole('poison.parkedKeysMax', parkedKeysMax, 1, 10_000_000),
+  }
+}
+
+function choice(name: string, chosen: PoisonChoice): PoisonChoice {
+  if (!poisonChoices.includes(chosen)) throw invalid(name, chosen, "'park-key', 'skip' or 'stop'")
+  return chosen
 }
 
 /** Loads what it needs, so that a relay that lacks it does not start rather than stop at its first batch. */

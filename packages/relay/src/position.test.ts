@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { decodePosition, encodePosition, type Position } from './position.js'
+import { decodePosition, encodePosition, positionBehind, type Position } from './position.js'
 import { parseSnapshot } from './reading/snapshot.js'
 
 const position: Position = {
@@ -29,7 +29,21 @@ test('a position of a newer release is told from a broken one; a field that this
   expect(decodePosition(Buffer.from(text.replace('"v":1', '"v":1,"later":{"x":[1]}')))).toEqual(position)
 })
 
+test('letters that were published again stand in the position of that transaction, and in none behind it', () => {
+  const turn = positionBehind(position, { incarnation: 'j', events: 2, requeued: [4, 9] })
+  expect(turn).toMatchObject({ batch: 8, eventsTotal: 101, lastSeq: position.lastSeq, requeued: [4, 9] })
+  expect(decodePosition(encodePosition(turn))).toEqual(turn)
+  const next = positionBehind(turn, { incarnation: 'j', events: 1 })
+  expect(next).toEqual({ ...position, batch: 9, incarnation: 'j', events: 1, eventsTotal: 102 })
+})
+
 test.for([
+  [
+    'letters that are no numbers',
+    encodePosition({ ...position, requeued: [1] })
+      .toString()
+      .replace('[1]', '["1"]'),
+  ],
   ['no JSON', 'hello'],
   ['an older version', encodePosition(position).toString().replace('"v":1', '"v":0')],
   ['a version that is no number', encodePosition(position).toString().replace('"v":1', '"v":"2"')],

@@ -33,6 +33,12 @@ export interface Position {
   readonly eventsTotal: number
   /** The last position of this shard map: the generation that goes on from here, and only that may. */
   readonly closedFor?: number
+  /**
+   * Numbers of the dead letters that this transaction published again, until the database knows it: before the next
+   * position it does, and whoever opens the shard in between tells it. A release that does not know the field drops it,
+   * so letters are requeued only when no such process is left.
+   */
+  readonly requeued?: readonly number[]
 }
 
 /**
@@ -57,6 +63,21 @@ interface PositionRecord {
   readonly events: number
   readonly eventsTotal: number
   readonly closedFor?: number
+  readonly requeued?: readonly number[]
+}
+
+/** The position behind this one; what belongs to one transaction only is not carried on. */
+export function positionBehind(
+  before: Position,
+  changes: Partial<Omit<Position, 'batch' | 'eventsTotal'>> & Pick<Position, 'incarnation' | 'events'>,
+): Position {
+  const { requeued: _requeued, ...position } = before
+  return {
+    ...position,
+    batch: position.batch + 1,
+    eventsTotal: position.eventsTotal + changes.events,
+    ...changes,
+  }
 }
 
 export function encodePosition(position: Position): Buffer {
@@ -102,6 +123,7 @@ export function decodePosition(value: Uint8Array): Position {
     events,
     eventsTotal,
     closedFor,
+    requeued,
   } = record
   if (
     !isCount(batch) ||
@@ -121,7 +143,8 @@ export function decodePosition(value: Uint8Array): Position {
     !isCount(window.epoch) ||
     !isCount(window.number) ||
     typeof window.incarnation !== 'string' ||
-    (closedFor !== undefined && !isCount(closedFor))
+    (closedFor !== undefined && !isCount(closedFor)) ||
+    (requeued !== undefined && !(Array.isArray(requeued) && requeued.every(isCount)))
   ) {
     throw corrupt('a field is missing or of another type')
   }
@@ -139,6 +162,7 @@ export function decodePosition(value: Uint8Array): Position {
     events,
     eventsTotal,
     ...(closedFor === undefined ? {} : { closedFor }),
+    ...(requeued === undefined ? {} : { requeued }),
   }
 }
 

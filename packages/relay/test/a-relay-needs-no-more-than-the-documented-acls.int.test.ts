@@ -73,11 +73,11 @@ test('with exactly those it publishes, stops, and starts from its position', asy
 test('a topic that it may not write to is waited for: it goes on by itself when the ACL is granted', async () => {
   const acl: Acl = { user, operation: 'Write', resource: 'topic', name: 'payments' }
   await kafka.revoke([acl])
-  const reopening = untilSeen('relayReopening', name)
+  const halted = untilSeen('relayHalted', name)
   const third = untilPublished(name, 1)
   await newRelay().start()
   await emit('payments', 'third')
-  expect(await reopening).toMatchObject({
+  expect(await halted).toMatchObject({
     error: {
       code: 'RELAY_TOPIC_UNAVAILABLE',
       message: expect.stringContaining('lacks the ACL Write on topic payments') as string,

@@ -27,16 +27,29 @@ export interface Bed extends AsyncDisposable {
   readonly options: RelayOptions
   /** Emits one event per key in one transaction each. */
   emit(keys: readonly string[], payload?: Buffer): Promise<void>
-  /** Every event the database holds. */
-  committed(): Promise<CommittedEvent[]>
+  /** Every event of the topic that the database holds. */
+  committed(topic?: string): Promise<CommittedEvent[]>
   /** What Apache's consumer reads. */
   published(): Promise<TopicRecord[]>
-  /** Compares both. */
+  /** Compares both: what has a dead letter, and was not published again, is not to be in the topic. */
   verdict(): Promise<Verdict>
+  /** Dead letters, oldest first. */
+  letters(): Promise<Letter[]>
+  /** Asks for letters to be published again, or dropped: all of a key, or all. As `oncebox dead-letters` does. */
+  request(action: 'requeue' | 'discard', key?: string): Promise<void>
+}
+
+export interface Letter {
+  readonly number: number
+  readonly key: string | null
+  readonly topic: string
+  readonly state: 'dead' | 'parked' | 'requested' | 'published' | 'discarded'
+  readonly code: string | null
+  readonly reason: string | null
 }
 
 export const outboxTemplate = {
-  name: 'relay-outbox-2',
+  name: 'relay-outbox-3',
   prepare: async (url: string): Promise<void> => {
     await migrateOutbox(url)
   },
@@ -70,9 +83,15 @@ export async function setUp(
     emit: async (keys, payload = Buffer.from('{}')) => {
       for (const key of keys) await pool.query(insertEvent, [topic, key, payload])
     },
-    committed: async () => {
+    committed: async (of = topic) => {
       const { rows } = await pool.query<{ id: string; key: string; seq: string }>(
-        'select id, key, seq from outbox.events order by events.seq',
+        `select e.id, e.key, e.seq
+           from outbox.events e
+           left join outbox.dead_letters l on l.seq = e.seq
+           left join outbox.dead_letter_status s on s.number = l.number
+          where e.topic = $1 and coalesce(s.state, 'published') = 'published'
+          order by e.seq`,
+        [of],
       )
       return rows.map(({ id, key, seq }) => ({ id, key, version: Number(seq) }))
     },
@@ -83,6 +102,21 @@ export async function setUp(
         topic,
         isolation: 'read_committed',
       }),
+    letters: async () =>
+      (
+        await pool.query<Letter>(
+          `select l.number::int as number, l.key, l.topic, s.state, s.code, s.reason
+             from outbox.dead_letters l join outbox.dead_letter_status s using (number) order by number`,
+        )
+      ).rows,
+    request: async (action, key) => {
+      await pool.query(
+        `select outbox.request_dead_letters($1, array(
+           select number from outbox.dead_letter_status join outbox.dead_letters l using (number)
+            where ended_at is null and (l.key = $2 or $2 is null)))`,
+        [action, key ?? null],
+      )
+    },
     verdict: async () => {
       const committed = await bed.committed()
       return judge({ committed, published: toSightings(await bed.published(), committed) })

@@ -22,7 +22,7 @@ test('events are compressed as the relay is told, from start to start, positions
     await published
   }
 
-  const committed = await bed.committed()
+  const committed = await bed.committed(topic)
   const records = await readTopic({ ...kafka, topic, isolation: 'read_committed' })
   expect(describeVerdict(judge({ committed, published: toSightings(records, committed) }))).toEqual([])
   expect(records).toHaveLength(300)

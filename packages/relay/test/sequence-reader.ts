@@ -2,20 +2,20 @@ import type { Client } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { CopyRows } from '../src/reading/copy-rows.js'
 import { columns } from '../src/reading/read-window.js'
-import type { PageReader, WindowReaderOptions } from '../src/reading/window-reader.js'
+import type { PageReader } from '../src/reading/window-reader.js'
 import { parseSnapshot } from '../src/reading/snapshot.js'
 import type { OpenReader } from '../src/publishing/publish-shard.js'
 
 /** The cursor that hand-written outboxes use: everything above the last sequence number. It is wrong, which is the point. */
-export const sequenceReader: OpenReader = (client, options) => readBySequence(client, options, 'e.seq')
+export const sequenceReader: OpenReader = (client) => readBySequence(client, 'e.seq')
 
 /** As a reader whose alias or cast made PostgreSQL sort by text. */
-export const textOrderReader: OpenReader = (client, options) => readBySequence(client, options, 'e.seq::text')
+export const textOrderReader: OpenReader = (client) => readBySequence(client, 'e.seq::text')
 
-const readBySequence = (client: Client, { rowsMax }: WindowReaderOptions, order: string): PageReader => {
+const readBySequence = (client: Client, order: string): PageReader => {
   let last = 0n
   return {
-    async read() {
+    async read(_cursor, rowsMax) {
       const {
         rows: [row],
       } = await client.query<{ snapshot: string; newest: string | null }>(

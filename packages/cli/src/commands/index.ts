@@ -1,4 +1,5 @@
 import type { Command } from '../command.js'
+import { deadLetters } from './dead-letters.js'
 import { lag } from './lag.js'
 import { migrate } from './migrate.js'
 import { relay } from './relay.js'
@@ -6,4 +7,4 @@ import { reshard } from './reshard.js'
 import { status } from './status.js'
 import { tail } from './tail.js'
 
-export const commands: readonly Command[] = [migrate, relay, status, lag, tail, reshard]
+export const commands: readonly Command[] = [migrate, relay, status, lag, tail, deadLetters, reshard]

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Holder } from '../inspecting/holders.js'
-import type { PublishObserver } from '../publishing/publish-shard.js'
+import { nobody, type PublishObserver } from '../publishing/publish-shard.js'
 import type { ShardObserver } from '../running/shard-runner.js'
 import type { ShardState, ShardStatus } from '../running/shard-status.js'
 import type { Sight } from './outbox-watch.js'
@@ -66,6 +66,13 @@ export class RelayMetrics {
     'Age of the oldest five of them, by backend or by the name of the prepared transaction',
     ['pid', 'gid'],
   )
+  readonly #deadLetters = this.#counter(
+    'oncebox_relay_dead_letters_total',
+    'Events that were set aside, those of parked keys included',
+  )
+  readonly #parkedKeys = this.#gauge('oncebox_relay_parked_keys', 'Keys whose events are set aside', [
+    'shard',
+  ])
   readonly #shards = new Gauge({
     name: 'oncebox_relay_shards',
     help: 'Shards that this process publishes',
@@ -130,11 +137,16 @@ export class RelayMetrics {
     this.#progressMs.set(shard, undefined)
     this.#shards.set(this.#progressMs.size)
     return {
+      ...nobody,
       opened: () => undefined,
       idle: () => {
         this.#progressMs.set(shard, performance.now())
       },
       reopening: () => this.#reopened.inc(labels),
+      setAside: (letters, parkedKeys) => {
+        this.#deadLetters.inc(labels, letters)
+        this.#parkedKeys.set(labels, parkedKeys)
+      },
       published: (batch) => {
         this.#progressMs.set(shard, performance.now())
         this.#events.inc(labels, batch.events)
@@ -191,9 +203,10 @@ export class RelayMetrics {
   }
 
   /** Counts what is published of shards that are being closed. */
-  ofClosing(): Pick<PublishObserver, 'idle' | 'published'> {
+  ofClosing(): PublishObserver {
     return {
-      idle: () => undefined,
+      ...nobody,
+      setAside: (letters) => this.#deadLetters.inc({ shard: 'closing' }, letters),
       published: ({ events, bytes }) => {
         this.#events.inc({ shard: 'closing' }, events)
         this.#bytes.inc({ shard: 'closing' }, bytes)
@@ -206,7 +219,7 @@ export class RelayMetrics {
   closed(shard: number): void {
     this.#progressMs.delete(shard)
     this.#shards.set(this.#progressMs.size)
-    for (const gauge of [this.#lag, this.#backlog]) gauge.remove({ shard: String(shard) })
+    for (const gauge of [this.#lag, this.#backlog, this.#parkedKeys]) gauge.remove({ shard: String(shard) })
   }
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[]): Gauge<Label> {

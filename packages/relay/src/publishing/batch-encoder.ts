@@ -4,134 +4,239 @@ import {
   PartitionRecords,
   partitionForKey,
   type Compression,
-  type KafkaClient,
   type TopicDescription,
 } from '@oncebox/kafka'
+import { ParkedKeys } from '../dead-letters/parked-keys.js'
 import { column, rowOverheadBytes } from '../reading/read-window.js'
 import type { CopyRows } from '../reading/copy-rows.js'
 import { EventHeaders } from './cloud-event-headers.js'
+import { refusalOf, type Exceptions, type Halt, type SetAside } from './exceptions.js'
+import { routeHeaderCount, type Route, type Routes } from './routes.js'
 
 /** A page of rows as the record batches of one Kafka transaction. */
 export interface EncodedBatch {
   readonly partitions: readonly PartitionRecords[]
   readonly events: number
+  /** Rows that were read: those that are set aside or passed over count, too. */
+  readonly rows: number
+  /** Of the last row that was read. */
   readonly lastSeq: bigint
+  /** Of the last event in the batch; 0 for none. */
+  readonly lastEventSeq: bigint
   /** Payloads, and the fixed cost that readWindow counts for each row: at bytesMax or above, the page was cut by bytes. */
   readonly boundedBytes: number
-  /** When the oldest event of the batch was emitted, milliseconds since 1970. */
+  /** When the oldest event of the batch was emitted, milliseconds since 1970; infinite without events. */
   readonly oldestMs: number
   readonly topics: readonly string[]
   /** Header traceparent of its events, {@link traceparentsMax} at most; none unless somebody listens to what is published. */
   readonly traceparents: readonly string[]
-}
-
-/** What is the same in all events of one topic, type and source. */
-interface Route {
-  readonly topic: TopicDescription
-  readonly type: string
-  readonly headers: Buffer
+  /** Events that need a dead letter before the position may pass them. */
+  readonly setAside: readonly SetAside[]
+  /** Why the rows behind `lastSeq` are not in the batch; they are not read when it is undefined and the page is not `whole`, either. */
+  readonly halt: Halt | undefined
+  readonly whole: boolean
 }
 
 const postgresEpochMs = 946_684_800_000
 // Years 0000 to 9999: what a CloudEvents time (RFC 3339) can name. PostgreSQL knows more, and infinity.
 const timeMinMs = Date.parse('0000-01-01T00:00:00Z')
 const timeMaxMs = Date.parse('9999-12-31T23:59:59.999Z')
-// spec version, type, source
-const routeHeaderCount = 3
 const jsonContentType = encodeHeader(envelopeHeaders.contentType, 'application/json')
-const routesMax = 10_000
+const keyInDetailsMax = 200
 // As many links as a span takes by default.
 const traceparentsMax = 128
 
 /**
  * Turns rows into record batches: key and payload are copied from PostgreSQL's bytes into Kafka's, nothing that only
- * passes through is decoded. Topic, type and source are looked up by their raw bytes.
+ * passes through is decoded. Tells apart what cannot be published.
  */
 export class BatchEncoder {
-  readonly #kafka: KafkaClient
+  readonly #routes: Routes
   readonly #compression: Compression
-  readonly #routes = new Map<string, Route>()
   readonly #headers = new EventHeaders()
-  #traceparents: string[] | undefined
 
-  constructor(kafka: KafkaClient, compression: Compression) {
-    this.#kafka = kafka
+  constructor(routes: Routes, compression: Compression) {
+    this.#routes = routes
     this.#compression = compression
   }
 
   /**
    * What is known of a topic may be old: before an event is refused for good, its topic is asked again whether it has
-   * more partitions or a higher limit by now.
+   * more partitions or a higher limit by now, once for the page.
    *
    * @param after Sequence number of the last event before this page; a row at or below it is refused (W6).
-   * @throws OutboxError RELAY_EVENT_UNPUBLISHABLE, RELAY_ORDER_BROKEN, KAFKA_TOPIC_UNAVAILABLE, KAFKA_AUTHORIZATION_FAILED
+   * @throws OutboxError RELAY_ORDER_BROKEN
    */
-  async encode(rows: CopyRows, after: bigint, signal: AbortSignal): Promise<EncodedBatch> {
-    try {
-      return await this.#encode(rows, after, signal)
-    } catch (error) {
-      if (!OutboxError.is(error, 'RELAY_EVENT_UNPUBLISHABLE')) throw error
-      this.#routes.clear()
+  async encode(
+    rows: CopyRows,
+    after: bigint,
+    exceptions: Exceptions,
+    signal: AbortSignal,
+  ): Promise<EncodedBatch> {
+    const asked = new Set<string>()
+    for (;;) {
+      const page = new PageEncoding(rows, after, exceptions, asked, {
+        routes: this.#routes,
+        headers: this.#headers,
+        compression: this.#compression,
+        signal,
+      })
+      if (await page.run()) return page.batch
       rows.rewind()
-      return await this.#encode(rows, after, signal)
     }
   }
+}
 
-  async #encode(rows: CopyRows, after: bigint, signal: AbortSignal): Promise<EncodedBatch> {
-    // By name: a topic that is described again in the middle of a page must not get two lists of one partition.
-    const partitions = new Map<string, PartitionRecords[]>()
-    const { bytes, starts, ends } = rows
-    this.#traceparents = channels.relayPublished.hasSubscribers ? [] : undefined
-    let lastSeq = after
-    let events = 0
-    let boundedBytes = 0
-    let oldestMs = Number.POSITIVE_INFINITY
-    while (rows.next()) {
-      const seq = bytes.readBigInt64BE(starts[column.seq])
-      if (seq <= lastSeq)
-        throw new OutboxError('RELAY_ORDER_BROKEN', `event ${seq} came after event ${lastSeq}`)
-      const routeKey = bytes.toString('latin1', starts[column.topic], ends[column.source])
-      const route = this.#routes.get(routeKey) ?? (await this.#addRoute(routeKey, rows, signal))
-      const timestampMs =
-        postgresEpochMs + Math.floor(Number(bytes.readBigInt64BE(starts[column.occurred_at])) / 1000)
-      if (timestampMs < timeMinMs || timestampMs > timeMaxMs)
-        throw unpublishable(rows, route, seq, noSuchTime())
-      const partition = partitionOf(rows, route.topic)
-      if (partition >= route.topic.partitions)
-        throw unpublishable(rows, route, seq, noSuchPartition(partition, route.topic))
-      this.#append(this.#records(partitions, route.topic, partition), rows, route, timestampMs, seq)
-      if (timestampMs < oldestMs) oldestMs = timestampMs
-      lastSeq = seq
-      events++
-      boundedBytes += rowOverheadBytes + bytesOf(rows, column.payload)
-    }
+interface EncodingParts {
+  readonly routes: Routes
+  readonly headers: EventHeaders
+  readonly compression: Compression
+  readonly signal: AbortSignal
+}
+
+/** One page on its way into a batch. */
+class PageEncoding {
+  readonly #rows: CopyRows
+  readonly #exceptions: Exceptions
+  /** Topics that were asked again for the sake of this page. */
+  readonly #asked: Set<string>
+  readonly #parts: EncodingParts
+  // By name: a topic that is described again in the middle of a page must not get two lists of one partition.
+  readonly #partitions = new Map<string, PartitionRecords[]>()
+  readonly #setAside: SetAside[] = []
+  /** Keys that this page parks. */
+  readonly #parkedHere = new ParkedKeys()
+  #lastSeq: bigint
+  #lastEventSeq = 0n
+  #rowCount = 0
+  #events = 0
+  #boundedBytes = 0
+  #oldestMs = Number.POSITIVE_INFINITY
+  readonly #traceparents: string[] | undefined = channels.relayPublished.hasSubscribers ? [] : undefined
+  #halt: Halt | undefined
+  #whole = true
+
+  constructor(
+    rows: CopyRows,
+    after: bigint,
+    exceptions: Exceptions,
+    asked: Set<string>,
+    parts: EncodingParts,
+  ) {
+    this.#rows = rows
+    this.#lastSeq = after
+    this.#exceptions = exceptions
+    this.#asked = asked
+    this.#parts = parts
+  }
+
+  get batch(): EncodedBatch {
     return {
-      partitions: [...partitions.values()].flatMap((list) => list.filter((records) => records !== undefined)),
-      events,
-      lastSeq,
-      boundedBytes,
-      oldestMs,
-      topics: [...partitions.keys()],
+      partitions: [...this.#partitions.values()].flatMap((list) =>
+        list.filter((records) => records !== undefined),
+      ),
+      events: this.#events,
+      rows: this.#rowCount,
+      lastSeq: this.#lastSeq,
+      lastEventSeq: this.#lastEventSeq,
+      boundedBytes: this.#boundedBytes,
+      oldestMs: this.#oldestMs,
+      topics: [...this.#partitions.keys()],
       traceparents: this.#traceparents ?? [],
+      setAside: this.#setAside,
+      halt: this.#halt,
+      whole: this.#whole,
     }
   }
 
-  #records(
-    partitions: Map<string, PartitionRecords[]>,
-    topic: TopicDescription,
-    partition: number,
-  ): PartitionRecords {
-    let list = partitions.get(topic.name)
-    if (list === undefined) partitions.set(topic.name, (list = []))
-    return (list[partition] ??= new PartitionRecords(topic.name, partition, {
-      maxMessageBytes: topic.maxMessageBytes,
-      compression: this.#compression,
-    }))
+  /** @returns False when a topic has changed meanwhile, and the page has to be encoded anew. */
+  async run(): Promise<boolean> {
+    const { passedOver, doubtful } = this.#exceptions
+    const rows = this.#rows
+    while (rows.next()) {
+      const seq = rows.bytes.readBigInt64BE(rows.starts[column.seq])
+      if (seq <= this.#lastSeq)
+        throw new OutboxError('RELAY_ORDER_BROKEN', `event ${seq} came after event ${this.#lastSeq}`)
+      if (passedOver.size > 0 && passedOver.has(seq)) {
+        this.#passRow(seq)
+        continue
+      }
+      const route = this.#parts.routes.known(rows) ?? (await this.#lookUp(seq))
+      if (route === undefined) break
+      if (this.#isParked(route)) {
+        this.#add(seq, route, undefined)
+        continue
+      }
+      if (doubtful.size > 0 && this.#events > 0 && doubtful.has(route.topicName)) {
+        this.#whole = false
+        break
+      }
+      const refusal = this.#append(seq, route)
+      if (refusal === undefined) continue
+      const isOld = await this.#askAgain(seq, route, refusal)
+      if (isOld) return false
+      if (this.#halt !== undefined || !this.#refuse(seq, route, refusal)) break
+    }
+    this.#whole &&= this.#halt === undefined
+    return true
   }
 
-  #append(records: PartitionRecords, rows: CopyRows, route: Route, timestampMs: number, seq: bigint): void {
-    const { bytes, starts, ends } = rows
-    const pieces: Buffer[] = [route.headers, this.#headers.write(bytes, starts[column.id] ?? 0, timestampMs)]
+  async #lookUp(seq: bigint): Promise<Route | undefined> {
+    try {
+      const { topicPatienceMs: patienceMs } = this.#exceptions
+      const { routes, signal } = this.#parts
+      return await routes.lookUp(this.#rows, { signal, ...(patienceMs !== undefined && { patienceMs }) })
+    } catch (error) {
+      this.#halt = { error, seq }
+      return undefined
+    }
+  }
+
+  /** @returns Whether the topic is not any more what the refusal was judged by. */
+  async #askAgain(seq: bigint, { topic }: Route, { dependsOnTopic }: Verdict): Promise<boolean> {
+    if (topic === undefined || !dependsOnTopic || this.#asked.has(topic.name)) return false
+    this.#asked.add(topic.name)
+    try {
+      return await this.#parts.routes.refresh(topic, this.#parts.signal)
+    } catch (error) {
+      this.#halt = { error, seq }
+      return false
+    }
+  }
+
+  /** Appends the row to its partition, or says why it cannot be. */
+  #append(seq: bigint, { topic, headers }: Route): Verdict | undefined {
+    const rows = this.#rows
+    if (topic === undefined) return verdict('no event may be written to a topic of that name')
+    const refused = this.#exceptions.refused.get(seq)
+    if (refused !== undefined) return { error: refused, dependsOnTopic: false }
+    const timestampMs =
+      postgresEpochMs + Math.floor(Number(rows.bytes.readBigInt64BE(rows.starts[column.occurred_at])) / 1000)
+    if (timestampMs < timeMinMs || timestampMs > timeMaxMs)
+      return verdict('its occurred_at is not in the years 0000 to 9999')
+    const partition = partitionOf(rows, topic)
+    // Asked of Kafka it would be a topic that is not ready, tried again for ever; it is an event that names what is not there.
+    if (partition >= topic.partitions)
+      return verdict(`it asks for partition ${partition}, and the topic has ${topic.partitions}`, true)
+    const tooLarge = this.#appendRecord(this.#records(topic, partition), headers, timestampMs)
+    if (tooLarge !== undefined) return { error: tooLarge, dependsOnTopic: true }
+    if (timestampMs < this.#oldestMs) this.#oldestMs = timestampMs
+    this.#events++
+    this.#lastEventSeq = seq
+    this.#passRow(seq)
+    return undefined
+  }
+
+  #appendRecord(
+    records: PartitionRecords,
+    routeHeaders: Buffer,
+    timestampMs: number,
+  ): OutboxError | undefined {
+    const { bytes, starts, ends } = this.#rows
+    const pieces: Buffer[] = [
+      routeHeaders,
+      this.#parts.headers.write(bytes, starts[column.id] ?? 0, timestampMs),
+    ]
     let headerCount = routeHeaderCount + 2
     const headersStart = starts[column.headers] ?? -1
     if (headersStart < 0) {
@@ -154,9 +259,20 @@ export class BatchEncoder {
         headerCount,
         pieces,
       )
+      return undefined
     } catch (error) {
-      throw unpublishable(rows, route, seq, error)
+      if (OutboxError.is(error, 'KAFKA_RECORD_TOO_LARGE')) return error
+      throw error
     }
+  }
+
+  #records(topic: TopicDescription, partition: number): PartitionRecords {
+    let list = this.#partitions.get(topic.name)
+    if (list === undefined) this.#partitions.set(topic.name, (list = []))
+    return (list[partition] ??= new PartitionRecords(topic.name, partition, {
+      maxMessageBytes: topic.maxMessageBytes,
+      compression: this.#parts.compression,
+    }))
   }
 
   /** Headers the service set; the content type is JSON unless they say otherwise. @returns How many pieces were added. */
@@ -177,27 +293,92 @@ export class BatchEncoder {
       this.#traceparents.push(traceparent)
   }
 
-  async #addRoute(routeKey: string, { bytes, starts, ends }: CopyRows, signal: AbortSignal): Promise<Route> {
-    const field = (index: number): string => bytes.toString('utf8', starts[index], ends[index])
-    const name = field(column.topic)
-    const topic = await this.#describe(name, signal)
-    const type = field(column.type)
-    const headers = Buffer.concat([
-      encodeHeader(envelopeHeaders.specVersion, '1.0'),
-      encodeHeader(envelopeHeaders.type, type),
-      encodeHeader(envelopeHeaders.source, field(column.source)),
-    ])
-    const route = { topic, type, headers }
-    if (this.#routes.size >= routesMax) this.#routes.clear()
-    this.#routes.set(routeKey, route)
-    return route
+  /** Does with an event that cannot be published what its topic wants. @returns Whether the page goes on. */
+  #refuse(seq: bigint, route: Route, { error }: Verdict): boolean {
+    const { parked, parkedKeysMax } = this.#exceptions
+    const choice = this.#exceptions.choiceFor(route.topicName)
+    if (choice === 'stop') {
+      this.#halt = { error: this.#unpublishable(seq, route, error), seq }
+      return false
+    }
+    const parksKey = choice === 'park-key' && this.#key !== undefined
+    if (parksKey && parked.size + this.#parkedHere.size >= parkedKeysMax) {
+      this.#halt = { error: parkedKeysFull(parkedKeysMax, route.topicName, seq), seq }
+      return false
+    }
+    this.#add(seq, route, { error, parksKey })
+    return true
   }
 
-  async #describe(name: string, signal: AbortSignal): Promise<TopicDescription> {
-    for (const route of this.#routes.values()) if (route.topic.name === name) return route.topic
-    return await this.#kafka.describeTopic(name, { refresh: true, signal })
+  #isParked({ topicName }: Route): boolean {
+    const { parked } = this.#exceptions
+    if (!parked.hasTopic(topicName) && !this.#parkedHere.hasTopic(topicName)) return false
+    const key = this.#key
+    return key !== undefined && (parked.has(topicName, key) || this.#parkedHere.has(topicName, key))
+  }
+
+  #add(
+    seq: bigint,
+    { topicName }: Route,
+    refused: { error: OutboxError; parksKey: boolean } | undefined,
+  ): void {
+    const key = this.#key
+    const parksKey = refused?.parksKey ?? true
+    if (parksKey && key !== undefined) this.#parkedHere.add(topicName, key)
+    const refusal = refused === undefined ? undefined : refusalOf(refused.error)
+    this.#setAside.push({ seq, id: idOf(this.#rows), topic: topicName, key, parksKey, refusal })
+    this.#passRow(seq)
+  }
+
+  #passRow(seq: bigint): void {
+    this.#lastSeq = seq
+    this.#rowCount++
+    this.#boundedBytes += rowOverheadBytes + bytesOf(this.#rows, column.payload)
+  }
+
+  /** The bytes of the row's key, where they lie; undefined for none. */
+  get #key(): Buffer | undefined {
+    const { bytes, starts, ends } = this.#rows
+    const start = starts[column.key] ?? -1
+    return start < 0 ? undefined : bytes.subarray(start, ends[column.key])
+  }
+
+  #unpublishable(seq: bigint, route: Route, cause: OutboxError): OutboxError {
+    const id = idOf(this.#rows)
+    const key = this.#key?.toString('utf8').slice(0, keyInDetailsMax)
+    return new OutboxError(
+      'RELAY_EVENT_UNPUBLISHABLE',
+      `event ${id} (${route.type}) cannot be published to ${route.topicName}: ${cause.message}`,
+      {
+        cause,
+        details: {
+          id,
+          seq: String(seq),
+          topic: route.topicName,
+          type: route.type,
+          ...(key !== undefined && { key }),
+        },
+      },
+    )
   }
 }
+
+/** Why a row is not in the batch. */
+interface Verdict {
+  readonly error: OutboxError
+  /** What is known of the topic decided it. */
+  readonly dependsOnTopic: boolean
+}
+
+const verdict = (why: string, dependsOnTopic = false): Verdict => ({
+  error: new OutboxError('RELAY_EVENT_UNPUBLISHABLE', why),
+  dependsOnTopic,
+})
+
+const parkedKeysFull = (parkedKeysMax: number, topic: string, seq: bigint): OutboxError =>
+  new OutboxError('RELAY_PARKED_KEYS_FULL', `${parkedKeysMax} keys are parked, and one more would be`, {
+    details: { parkedKeysMax, topic, seq: String(seq) },
+  })
 
 /** Length of a field; 0 for null. */
 function bytesOf({ starts, ends }: CopyRows, index: number): number {
@@ -214,27 +395,7 @@ function partitionOf({ bytes, starts, ends }: CopyRows, topic: TopicDescription)
   return bytes.readUInt32BE((starts[column.id] ?? 0) + 12) % topic.partitions
 }
 
-// Asked of Kafka it would be a topic that is not ready, tried again for ever; it is an event that names what is not there.
-const noSuchPartition = (partition: number, { partitions }: TopicDescription): Error =>
-  new Error(`it asks for partition ${partition}, and the topic has ${partitions}`)
-
-const noSuchTime = (): Error => new Error('its occurred_at is not in the years 0000 to 9999')
-
-function unpublishable(
-  { bytes, starts, ends }: CopyRows,
-  route: Route,
-  seq: bigint,
-  cause: unknown,
-): OutboxError {
-  const id = bytes
+const idOf = ({ bytes, starts, ends }: CopyRows): string =>
+  bytes
     .toString('hex', starts[column.id], ends[column.id])
     .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
-  return new OutboxError(
-    'RELAY_EVENT_UNPUBLISHABLE',
-    `event ${id} (${route.type}) cannot be published to ${route.topic.name}`,
-    {
-      cause,
-      details: { id, seq: String(seq), topic: route.topic.name, type: route.type },
-    },
-  )
-}

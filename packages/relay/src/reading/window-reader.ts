@@ -43,7 +43,8 @@ export interface Page {
 
 /** What a shard is published from. The one implementation is {@link WindowReader}; a test puts a naive cursor in its place. */
 export interface PageReader {
-  read(cursor: Cursor): Promise<Page | undefined>
+  /** @param rowsMax At most so many rows, where that is fewer than a full page. */
+  read(cursor: Cursor, rowsMax: number): Promise<Page | undefined>
 }
 
 export interface WindowReaderOptions {
@@ -52,7 +53,6 @@ export interface WindowReaderOptions {
   readonly lifeToken: string
   /** Which rows are the shard's own, as SQL; empty for all. */
   readonly condition: string
-  readonly rowsMax: number
   readonly bytesMax: number
 }
 
@@ -86,23 +86,23 @@ export class WindowReader implements PageReader {
    * The next page at `cursor`; `rows` of a page may be none. Undefined when a fresh snapshot shows nothing new at all.
    * @throws OutboxError RELAY_LIFE_ENDED, RELAY_STANDBY_REFUSED; a driver error when the connection is lost.
    */
-  async read(cursor: Cursor): Promise<Page | undefined> {
-    return await bounded(this.#client, readTimeoutMs, async () => await this.#read(cursor))
+  async read(cursor: Cursor, rowsMax: number): Promise<Page | undefined> {
+    return await bounded(this.#client, readTimeoutMs, async () => await this.#read(cursor, rowsMax))
   }
 
-  async #read(cursor: Cursor): Promise<Page | undefined> {
-    if (cursor.to !== undefined || cursor.from.xmax <= 3n) return await this.#readBacklog(cursor)
+  async #read(cursor: Cursor, rowsMax: number): Promise<Page | undefined> {
+    if (cursor.to !== undefined || cursor.from.xmax <= 3n) return await this.#readBacklog(cursor, rowsMax)
     if (this.#emptyUpTo !== undefined && performance.now() - this.#provenMs < proofFreshMs) {
       const { rows } = await this.#client.query<SnapshotRow>(selectSnapshot)
       // A hint: nothing is read, and nothing is built upon it. The relay's own records move the snapshot, too.
       if (isEmptyWindow(this.#emptyUpTo, snapshotOf(rows[0]))) return undefined
     }
-    return await this.#readLive(cursor)
+    return await this.#readLive(cursor, rowsMax)
   }
 
   /** Snapshot and rows in one round trip, the proof in the next, while the rows are encoded and sent. */
-  async #readLive({ from, anchor }: Cursor): Promise<Page | undefined> {
-    const { rowsMax, bytesMax, condition } = this.#options
+  async #readLive({ from, anchor }: Cursor, rowsMax: number): Promise<Page | undefined> {
+    const { bytesMax, condition } = this.#options
     const copy = new CopyQuery(
       `begin isolation level repeatable read read only; ${readSettings(false)} ${selectSnapshot}; ${readWindowUntilNow({ from, rowsMax, bytesMax, condition })}`,
     )
@@ -133,8 +133,8 @@ export class WindowReader implements PageReader {
     this.#provenMs = performance.now()
   }
 
-  async #readBacklog({ from, to: until, after, anchor }: Cursor): Promise<Page | undefined> {
-    const { epoch, condition, rowsMax, bytesMax } = this.#options
+  async #readBacklog({ from, to: until, after, anchor }: Cursor, rowsMax: number): Promise<Page | undefined> {
+    const { epoch, condition, bytesMax } = this.#options
     const begin = `begin isolation level read committed read only; ${readSettings(true)} ${selectSnapshot}; ${selectProof({ ...this.#options, window: anchor })}`
     const results = (await this.#client.query(begin)) as unknown as readonly {
       readonly rows: readonly unknown[]

@@ -6,7 +6,7 @@ import { connectDatabase, type DatabaseConnections } from '../database-connectio
 import { readDatabaseState } from '../opening/database-state.js'
 import { openShard, positionRecord, type OpenShard } from '../opening/open-shard.js'
 import type { ResolvedRelayOptions } from '../options.js'
-import type { Position } from '../position.js'
+import { positionBehind } from '../position.js'
 import { publishShard, type OpenReader, type PublishObserver } from '../publishing/publish-shard.js'
 import { parseSnapshot, type Snapshot } from '../reading/snapshot.js'
 import { Wakeup } from '../reading/wakeup.js'
@@ -20,7 +20,7 @@ export interface CloseGenerationRequest {
   /** The one that ends; the next one is in outbox.shard_map already. */
   readonly generation: number
   readonly openReader: OpenReader
-  readonly observer: Pick<PublishObserver, 'idle' | 'published'>
+  readonly observer: PublishObserver
   readonly signal: AbortSignal
 }
 
@@ -134,7 +134,7 @@ async function closeShard(
     kafka,
     database,
     wakeup,
-    observer: { reading: () => undefined, publishing: () => undefined, ...observer },
+    observer,
     openReader: (client, readerOptions) =>
       new ReaderUntil(openReader(client, readerOptions), to, () => drained.abort()),
     signal: AbortSignal.any([drained.signal, signal]),
@@ -149,9 +149,7 @@ async function closeShard(
     lifeToken: open.lifeToken,
   })
   record.catch(() => undefined) // the gate of the transaction
-  const closed: Position = {
-    ...position,
-    batch: position.batch + 1,
+  const closed = positionBehind(position, {
     incarnation: open.incarnation,
     window: last,
     from: position.to,
@@ -159,7 +157,7 @@ async function closeShard(
     complete: true,
     events: 0,
     closedFor: generation + 1,
-  }
+  })
   const partitions = [positionRecord(open.progress, open.shard, closed)]
   await open.session.publish({ partitions, gate: record })
 }

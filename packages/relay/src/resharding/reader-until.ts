@@ -13,11 +13,13 @@ export class ReaderUntil implements PageReader {
     this.#onEnd = onEnd
   }
 
-  async read(cursor: Cursor): Promise<Page | undefined> {
+  async read(cursor: Cursor, rowsMax: number): Promise<Page | undefined> {
     // In the middle of a window that was begun before: that comes first.
-    if (cursor.to !== undefined) return await this.#reader.read(cursor)
+    if (cursor.to !== undefined) return await this.#reader.read(cursor, rowsMax)
     const page =
-      cursor.from.text === this.#to.text ? undefined : await this.#reader.read({ ...cursor, to: this.#to })
+      cursor.from.text === this.#to.text
+        ? undefined
+        : await this.#reader.read({ ...cursor, to: this.#to }, rowsMax)
     if (page === undefined || !page.rows.next()) this.#onEnd()
     page?.rows.rewind()
     return page

@@ -4,7 +4,7 @@ import { delay, OutboxError } from '@oncebox/core'
 import { connectClient } from '../database-connections.js'
 import { checkServer } from '../opening/database-state.js'
 import { resolveOptions, type RelayOptions, type ResolvedRelayOptions } from '../options.js'
-import { openWindowReader } from '../publishing/publish-shard.js'
+import { nobody, openWindowReader } from '../publishing/publish-shard.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
 import { defaultLane, evenShards, parseShardMap, type ShardMap } from '../sharing/shard-map.js'
 import { closeGeneration } from './close-generation.js'
@@ -140,7 +140,7 @@ async function untilBegun(waiting: Waiting): Promise<void> {
         holder: `reshard:${randomUUID()}`,
         generation: generation - 1,
         openReader: openWindowReader,
-        observer: { idle: () => undefined, published: () => undefined },
+        observer: { ...nobody, halted: (error) => say(`an old shard waits: ${String(error)}`) },
         signal,
       })
     } else {

@@ -189,7 +189,11 @@ export class RelayRun {
       holder,
       generation,
       openReader,
-      observer: metrics.ofClosing(),
+      observer: {
+        ...metrics.ofClosing(),
+        halted: (error) =>
+          log.warn({ err: error, generation, ...remedyOf(error) }, 'an old shard cannot be closed yet'),
+      },
       signal: this.#stopping.signal,
     })
       .then(

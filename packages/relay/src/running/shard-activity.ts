@@ -96,6 +96,11 @@ export class ShardActivity {
     this.#enter(this.#inFlight === 0 ? 'waiting' : 'publishing')
   }
 
+  /** Batches on their way were given up; reading starts again at the last committed one. */
+  wentBack(): void {
+    this.#inFlight = 0
+  }
+
   idle(): void {
     this.#progressed()
     this.#enter('waiting')

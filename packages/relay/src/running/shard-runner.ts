@@ -7,7 +7,7 @@ import { publishShard, type OpenReader, type PublishObserver } from '../publishi
 import type { WakeSignal } from '../reading/wake-signal.js'
 import { Wakeup } from '../reading/wakeup.js'
 import { ShardActivity } from './shard-activity.js'
-import { StatusBoard, type ShardStatus } from './shard-status.js'
+import { StatusBoard, troubleOf, type ShardStatus } from './shard-status.js'
 
 export interface ShardRunnerRequest {
   readonly options: ResolvedRelayOptions
@@ -24,7 +24,7 @@ export interface ShardRunnerRequest {
 }
 
 /** What metrics learn of a shard. */
-export interface ShardObserver extends Pick<PublishObserver, 'idle' | 'published'> {
+export interface ShardObserver extends PublishObserver {
   opened(): void
   reopening(error: unknown): void
 }
@@ -54,6 +54,8 @@ export class ShardRunner {
   #claimed = false
   readonly #board: StatusBoard
   #failedAttempts = 0
+  /** The open shard waits for a topic, or for an event of its own. */
+  #waits = false
   #lastError: unknown
 
   constructor(request: ShardRunnerRequest) {
@@ -112,6 +114,7 @@ export class ShardRunner {
   async #openAndPublish(wakeup: Wakeup, signal: AbortSignal): Promise<void> {
     const { options, shard, generation, holder, openReader, observer, log } = this.#request
     this.activity.opening()
+    this.#waits = false
     await using database = await connectDatabase(options.db, options.name)
     const kafka: KafkaClient = await connectKafka(options.kafka, { signal })
     try {
@@ -167,6 +170,7 @@ export class ShardRunner {
   readonly #observer: PublishObserver = {
     reading: (cursor) => this.activity.reading(cursor),
     publishing: (topics) => this.activity.publishing(topics),
+    wentBack: () => this.activity.wentBack(),
     idle: () => {
       this.#progressed()
       this.activity.idle()
@@ -177,21 +181,55 @@ export class ShardRunner {
       this.activity.published()
       this.#request.observer.published(batch)
     },
+    halted: (error) => {
+      this.#waits = true
+      this.#halted(error)
+    },
+    resumed: () => this.#resumed(),
+    setAside: (letters, parkedKeys) => this.#request.observer.setAside(letters, parkedKeys),
+    lettersWait: (error) => {
+      const { shard, observer, log } = this.#request
+      observer.lettersWait(error)
+      log.warn({ shard, err: error, ...troubleOf(error) }, 'dead letters wait for their topic')
+    },
+  }
+
+  /** Said once for each reason, however often it is tried again. */
+  #halted(error: unknown): void {
+    const { options, shard, observer, log } = this.#request
+    this.#lastError = error
+    this.activity.backingOff()
+    observer.halted(error)
+    if (!this.#board.enter('halted', error)) return
+    channels.relayHalted.publish({ relay: options.name, shard, error })
+    log.error({ shard, err: error, ...this.status.why }, 'halted: it goes on by itself')
+  }
+
+  #resumed(): void {
+    const { options, shard, observer, log } = this.#request
+    this.#waits = false
+    observer.resumed()
+    this.#board.enter('publishing')
+    channels.relayResumed.publish({ relay: options.name, shard })
+    log.info({ shard }, 'publishing again')
   }
 
   /** Opening alone ends no trouble, or a shard that is opened in vain again and again would look well in between. */
   #progressed(): void {
     this.#failedAttempts = 0
-    if (this.#board.status.state !== 'publishing') this.#board.enter('publishing')
+    // What is published before that for which the shard waits, or copies of dead letters, does not end the wait.
+    if (!this.#waits && this.#board.status.state !== 'publishing') this.#board.enter('publishing')
   }
 
   async #backOff(error: unknown, signal: AbortSignal): Promise<void> {
     const { options, shard, observer, log } = this.#request
     const delayMs = nextDelayMs(reopenBackoff, ++this.#failedAttempts)
-    this.#board.enter('reopening', error)
     channels.relayReopening.publish({ relay: options.name, shard, error })
     observer.reopening(error)
     this.activity.backingOff()
+    // Its parked keys are read when a shard is opened.
+    if (OutboxError.is(error, 'RELAY_PARKED_KEYS_FULL')) this.#halted(error)
+    else this.#board.enter('reopening', error)
     log.warn({ shard, err: error, delayMs: Math.round(delayMs) }, 'opening again from the position in Kafka')
     await delay(delayMs, signal).catch(() => undefined)
   }

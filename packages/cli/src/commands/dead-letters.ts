@@ -1,0 +1,171 @@
+import { parseArgs } from 'node:util'
+import { OutboxError } from '@oncebox/core'
+import {
+  DeadLetterDesk,
+  deadLetterStates,
+  type DeadLetter,
+  type DeadLetterCopy,
+  type DeadLetterState,
+} from '@oncebox/relay'
+import type { Command } from '../command.js'
+import { exitCodes } from '../exit-code.js'
+import { loadRelayOptions } from '../load-relay-options.js'
+import { age, table } from '../table.js'
+
+const help = `oncebox dead-letters list [--state STATE] [--topic T] [--key K] [--limit N] [--after NUMBER] [--json]
+oncebox dead-letters show LETTER [--json]
+oncebox dead-letters requeue LETTER... [--json]
+oncebox dead-letters requeue --topic T [--json]
+oncebox dead-letters discard LETTER... [--json]
+
+Events that their topic could not take, and those of their keys behind them. A LETTER is a number of the list, or an id of
+an event. The relay does what was asked for within about a second, in order.
+
+  requeue         publish again; those parked behind it follow, up to the next that is refused
+  discard         never publish; those parked behind it follow
+  --state STATE   ${deadLetterStates.join(', ')}, or all; those that have not ended unless given
+  --topic T       only events for this topic; with requeue: all dead letters of it
+  --key K         only events with this key
+  --limit N       at most so many; 100 unless given
+  --after NUMBER  only letters behind this one, for the next page
+  --config FILE   as for oncebox relay, with the same environment variables
+`
+
+const options = {
+  state: { type: 'string' },
+  topic: { type: 'string' },
+  key: { type: 'string' },
+  limit: { type: 'string' },
+  after: { type: 'string' },
+  config: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>['values']
+
+/** `oncebox dead-letters`. */
+export const deadLetters: Command = {
+  name: 'dead-letters',
+  synopsis: 'dead-letters list | show | requeue | discard',
+  summary: 'events that their topic could not take',
+  async run(args) {
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options })
+    if (values.help === true) {
+      process.stdout.write(help)
+      return exitCodes.done
+    }
+    const [action = '', ...letters] = positionals
+    const act = actions.get(action)
+    if (act === undefined)
+      throw new OutboxError(
+        'CLI_USAGE',
+        `dead-letters ${action}: it must be one of ${[...actions.keys()].join(', ')}`,
+      )
+    const { db } = await loadRelayOptions(values.config, process.env)
+    await using desk = await DeadLetterDesk.open(db)
+    await act(desk, values, letters)
+    return exitCodes.done
+  },
+}
+
+type Action = (desk: DeadLetterDesk, values: Values, letters: readonly string[]) => Promise<void>
+
+const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
+  ['list', list],
+  ['show', show],
+  ['requeue', requeue],
+  ['discard', discard],
+])
+
+async function list(desk: DeadLetterDesk, values: Values, letters: readonly string[]): Promise<void> {
+  if (letters.length > 0) throw new OutboxError('CLI_USAGE', 'dead-letters list takes no LETTER')
+  const limit = whole('--limit', values.limit, 1, 10_000) ?? 100
+  const after = whole('--after', values.after, 0, Number.MAX_SAFE_INTEGER)
+  const found = await desk.list({
+    limit,
+    ...(values.state !== undefined && { states: statesOf(values.state) }),
+    ...(values.topic !== undefined && { topic: values.topic }),
+    ...(values.key !== undefined && { key: values.key }),
+    ...(after !== undefined && { after }),
+  })
+  if (values.json === true) return print(JSON.stringify(found))
+  if (found.length === 0) return print('there is none')
+  process.stdout.write(
+    table([['number', 'state', 'set aside', 'topic', 'key', 'event', 'why'], ...found.map(row)]),
+  )
+  const last = found.at(-1)
+  if (found.length === limit && last !== undefined) print(`more: --after ${last.number}`)
+}
+
+async function show(desk: DeadLetterDesk, { json }: Values, letters: readonly string[]): Promise<void> {
+  const [letter] = letters
+  if (letter === undefined || letters.length > 1) throw new OutboxError('CLI_USAGE', 'show one LETTER')
+  const found = await desk.show(letter)
+  const payload = payloadOf(found)
+  if (json === true) return print(JSON.stringify({ ...found, ...payload }))
+  const fields = Object.entries({ ...found, headers: JSON.stringify(found.headers), ...payload })
+  process.stdout.write(table(fields.map(([name, value]) => [name, printable(String(value ?? ''))])))
+}
+
+async function requeue(desk: DeadLetterDesk, values: Values, letters: readonly string[]): Promise<void> {
+  if (letters.length > 0 === (values.topic !== undefined))
+    throw new OutboxError('CLI_USAGE', 'requeue LETTERs, or all of a topic with --topic')
+  const { requested } =
+    values.topic === undefined ? await desk.requeue(letters) : await desk.requeueTopic(values.topic)
+  tell(values, 'publish again', requested)
+}
+
+async function discard(desk: DeadLetterDesk, values: Values, letters: readonly string[]): Promise<void> {
+  if (letters.length === 0) throw new OutboxError('CLI_USAGE', 'discard which LETTER?')
+  tell(values, 'discard', (await desk.discard(letters)).requested)
+}
+
+function tell({ json }: Values, what: string, requested: readonly number[]): void {
+  if (json === true) return print(JSON.stringify({ requested }))
+  print(`the relay is asked to ${what}: ${requested.length} dead letter${requested.length === 1 ? '' : 's'}`)
+}
+
+function statesOf(state: string): readonly DeadLetterState[] {
+  if (state === 'all') return deadLetterStates
+  const known = deadLetterStates.find((one) => one === state)
+  if (known !== undefined) return [known]
+  throw new OutboxError('CLI_USAGE', `--state ${state}: it must be ${deadLetterStates.join(', ')} or all`)
+}
+
+function whole(option: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (/^\d{1,16}$/.test(text) && value >= min && value <= max) return value
+  throw new OutboxError('CLI_USAGE', `${option} ${text}: it must be a whole number from ${min} to ${max}`)
+}
+
+const row = ({ number, state, setAsideAt, topic, key, id, code }: DeadLetter): readonly string[] => [
+  String(number),
+  state,
+  `${age(Math.max(0, Date.now() - Date.parse(setAsideAt)))} ago`,
+  topic,
+  key === null ? '' : short(printable(key)),
+  id,
+  code ?? '',
+]
+
+/** As text where it is UTF-8, else as base64. */
+function payloadOf({
+  payload,
+}: DeadLetterCopy): { payload: string | null } | { payloadBase64: string; payload: null } {
+  if (payload === null) return { payload: null }
+  const text = payload.toString('utf8')
+  return Buffer.from(text, 'utf8').equals(payload)
+    ? { payload: text }
+    : { payloadBase64: payload.toString('base64'), payload: null }
+}
+
+const keyMax = 40
+const short = (text: string): string => (text.length > keyMax ? `${text.slice(0, keyMax - 1)}…` : text)
+
+/** What a terminal would take as a command is shown as an escape. */
+const printable = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => JSON.stringify(character).slice(1, -1))
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`)

@@ -1,0 +1,409 @@
+import { channels, delay, faultPoint, nextDelayMs, OutboxError, type PublishedMessage } from '@oncebox/core'
+import type { Receipt } from '@oncebox/kafka'
+import { LetterBook } from '../dead-letters/letter-book.js'
+import { LetterReads } from '../dead-letters/letter-reads.js'
+import { LetterWrites } from '../dead-letters/letter-writes.js'
+import { Requeue } from '../dead-letters/requeue.js'
+import { positionRecord } from '../opening/open-shard.js'
+import { positionBehind, type Position, type WindowName } from '../position.js'
+import type { Cursor, Page, PageReader } from '../reading/window-reader.js'
+import { WindowRecorder } from '../reading/window-recorder.js'
+import { BatchEncoder, type EncodedBatch } from './batch-encoder.js'
+import { BatchLimit } from './batch-limit.js'
+import type { Exceptions } from './exceptions.js'
+import type { PublishedUpTo, PublishShardRequest } from './publish-shard.js'
+import { haltOf, refusedContent } from './refusals.js'
+import { Routes } from './routes.js'
+
+/** A page that was read, with what can be published of it. */
+interface ReadBatch {
+  readonly page: Page
+  readonly batch: EncodedBatch
+  /** Whether no row of the window is left behind it. */
+  readonly complete: boolean
+  readonly readMs: number
+  readonly encodeMs: number
+}
+
+interface CommittedBatch extends Pick<ReadBatch, 'batch' | 'readMs' | 'encodeMs'> {
+  readonly bytes: number
+  readonly startedMs: number
+  readonly receipt: Receipt
+  readonly position: Position
+}
+
+/** A batch on its way to Kafka. */
+interface Flight {
+  readonly batch: EncodedBatch
+  readonly done: Promise<void>
+}
+
+// An empty window moves `from` only when polls have become dear, and then with a record, at most once a second.
+const moveEmptyAfterMs = 1_000
+const endedDear = 64
+const txidsDear = 10_000n
+const haltBackoff = { minMs: 50, maxMs: 5_000 }
+
+/** What {@link publishShard} does, with the state that it takes. */
+export class ShardPublisher {
+  readonly #request: PublishShardRequest
+  readonly #reader: PageReader
+  readonly #recorder: WindowRecorder
+  readonly #routes: Routes
+  readonly #encoder: BatchEncoder
+  readonly #book: LetterBook
+  readonly #writes: LetterWrites
+  readonly #requeue: Requeue
+  readonly #limit: BatchLimit
+  /** Events that the broker refused when they stood alone. */
+  readonly #refused = new Map<bigint, OutboxError>()
+  /** Topics that were refused, until one of their events is committed. */
+  readonly #doubtful = new Set<string>()
+  readonly #flights: Flight[] = []
+  /** As it stands in Kafka. */
+  #committed: Position
+  /** Where the next batch starts, once all batches before it are committed. */
+  #position: Position
+  /** The window under the cursor, recorded or being recorded. */
+  #window: WindowName
+  /** Of the newest record, which may be of a window that was given up. */
+  #windowNumber: number
+  #cursor: Cursor
+  #recorded: Promise<void> = Promise.resolve()
+  /** Letters were written since the newest record, by whomever: the next position has to stand on a newer one. */
+  #recordIsOld = true
+  #confirmed: WindowName | undefined
+  #movedAtMs = 0
+  /** What the shard waits for, and how often it has tried. */
+  #halt: { readonly error: OutboxError; readonly attempts: number } | undefined
+
+  constructor(request: PublishShardRequest) {
+    const { open, options, database, kafka, signal } = request
+    const { shard, epoch, lifeToken, condition, position } = open
+    this.#request = request
+    this.#reader = request.openReader(database.reader, {
+      shard,
+      epoch,
+      lifeToken,
+      condition,
+      bytesMax: options.bytesMax,
+    })
+    this.#recorder = new WindowRecorder(database.recorder)
+    this.#routes = new Routes(kafka, open.progress.name)
+    this.#encoder = new BatchEncoder(this.#routes, options.compression)
+    this.#limit = new BatchLimit(options.eventsMax)
+    this.#committed = position
+    this.#position = position
+    this.#window = position.window
+    this.#windowNumber = position.window.number
+    this.#cursor = cursorAfter(position)
+    this.#confirmed = position.complete ? position.window : undefined
+    const relay = options.name
+    const reads = new LetterReads(database.reader, condition)
+    this.#writes = new LetterWrites(database.reader, { shard, epoch, lifeToken })
+    const letters = { relay, shard, reads, writes: this.#writes }
+    this.#book = new LetterBook({ ...letters, parkedKeysMax: options.poison.parkedKeysMax })
+    this.#requeue = new Requeue({
+      ...letters,
+      book: this.#book,
+      encoder: this.#encoder,
+      progressTopic: open.progress.name,
+      bytesMax: options.bytesMax,
+      commit: async (batch, numbers) => await this.#publishCopies(batch, numbers),
+      refreshTopic: async (topic) => await this.#routes.refreshNamed(topic, signal),
+      onWait: (error) => request.observer.lettersWait(error),
+      signal,
+    })
+  }
+
+  async run(): Promise<PublishedUpTo> {
+    const { signal, observer } = this.#request
+    await this.#book.load(this.#position.requeued ?? [])
+    observer.setAside(0, this.#book.parked.size)
+    while (!signal.aborted) {
+      try {
+        await this.#publishOn()
+      } catch (error) {
+        await this.#getOver(await this.#failedFirst(error))
+      }
+    }
+    return { position: this.#committed, window: { ...this.#window, number: this.#windowNumber } }
+  }
+
+  /** Until the signal is aborted or something fails. */
+  async #publishOn(): Promise<void> {
+    const { signal, observer } = this.#request
+    while (!signal.aborted) {
+      if (this.#requeue.isDue) {
+        await this.#landAll()
+        await this.#requeue.turn()
+        observer.setAside(0, this.#book.parked.size)
+      }
+      const next = await this.#readBatch()
+      if (next === undefined || next.batch.rows === 0) {
+        await this.#landAll()
+        if (next?.batch.halt !== undefined) throw next.batch.halt.error
+        await this.#nothing(next?.page)
+        continue
+      }
+      const { batch } = next
+      const done = this.#publish(next)
+      // Awaited as long as it is in flight; this only keeps an early failure from counting as unhandled.
+      done.catch(() => undefined)
+      this.#flights.push({ batch, done })
+      if (this.#flights.length > 1) await this.#landFirst()
+      if (this.#cursor.to === undefined || !batch.whole) await this.#landAll()
+      if (batch.halt !== undefined) throw batch.halt.error
+    }
+    await this.#landAll()
+  }
+
+  async #readBatch(): Promise<ReadBatch | undefined> {
+    // The cursor stands on the record of this window: it must be there before it is built upon.
+    await this.#recorded
+    const { options, signal, observer } = this.#request
+    observer.reading(this.#cursor)
+    const startedMs = performance.now()
+    const rowsMax = this.#limit.rows
+    const page = await this.#reader.read(this.#cursor, rowsMax)
+    if (page === undefined) return undefined
+    const exceptions = await this.#exceptions(page)
+    const readAtMs = performance.now()
+    const batch = await this.#encoder.encode(page.rows, this.#cursor.after, exceptions, signal)
+    const encodeMs = performance.now() - readAtMs
+    if (batch.setAside.length > 0) {
+      await page.proven
+      await this.#book.setAside(batch.setAside)
+      this.#recordIsOld = true
+      for (const { seq } of batch.setAside) this.#refused.delete(seq)
+      observer.setAside(batch.setAside.length, this.#book.parked.size)
+    }
+    if (batch.events > 0) await faultPoint('relay.window.taken')
+    const complete = batch.whole && batch.rows < rowsMax && batch.boundedBytes < options.bytesMax
+    return { page, batch, complete, readMs: readAtMs - startedMs, encodeMs }
+  }
+
+  async #exceptions(page: Page): Promise<Exceptions> {
+    const { poison } = this.#request.options
+    return {
+      passedOver: await this.#book.passedOver(page.rows),
+      refused: this.#refused,
+      parked: this.#book.parked,
+      parkedKeysMax: poison.parkedKeysMax,
+      doubtful: this.#doubtful,
+      choiceFor: (topic) => poison.topics.get(topic) ?? poison.default,
+    }
+  }
+
+  /** One Kafka transaction. Moves the cursor before its first await, so that the next page can be read meanwhile. */
+  async #publish(read: ReadBatch): Promise<void> {
+    const { page, batch, complete } = read
+    const { open, wakeup } = this.#request
+    const startedMs = performance.now()
+    // A record made after the letters: a database that has it has them, too, also after a failover that lost its tail.
+    if (this.#cursor.to === undefined || this.#recordIsOld) this.#recordNextWindow(page)
+    const position = positionBehind(this.#position, {
+      incarnation: open.incarnation,
+      window: this.#window,
+      from: page.from,
+      to: page.to,
+      lastSeq: batch.lastSeq,
+      complete,
+      events: batch.events,
+    })
+    this.#position = position
+    this.#cursor = cursorAfter(position)
+    wakeup.reset()
+    const receipt = await this.#commit(batch, position)
+    if (complete) this.#confirmed = position.window
+    this.#limit.committed()
+    this.#passedHalt(batch, complete)
+    this.#tell({ ...read, bytes: page.bytes, startedMs, receipt, position })
+  }
+
+  /** Copies of dead letters, in a transaction of their own. Nothing else is in flight. */
+  async #publishCopies(batch: EncodedBatch, letters: readonly number[]): Promise<void> {
+    const { open } = this.#request
+    const startedMs = performance.now()
+    await this.#recorded
+    this.#recordNextWindow({ to: this.#committed.to, proven: Promise.resolve() })
+    const position = positionBehind(this.#committed, {
+      incarnation: open.incarnation,
+      window: this.#window,
+      events: batch.events,
+      requeued: letters,
+    })
+    try {
+      const receipt = await this.#commit(batch, position)
+      this.#tell({ batch, bytes: batch.boundedBytes, readMs: 0, encodeMs: 0, startedMs, receipt, position })
+    } finally {
+      this.#goBack()
+    }
+  }
+
+  async #commit(batch: EncodedBatch, position: Position): Promise<Receipt> {
+    const { open } = this.#request
+    const partitions = [...batch.partitions, positionRecord(open.progress, open.shard, position)]
+    // The session holds a batch back behind one that is undecided. One that was refused before this call is not ahead of it
+    // any more: without the gate, the position would pass what was refused, and lose it.
+    const gate = Promise.all([this.#recorded, this.#flights.at(-1)?.done])
+    this.#request.observer.publishing(batch.topics)
+    const receipt = await open.session.publish({ partitions, gate })
+    this.#committed = position
+    return receipt
+  }
+
+  #tell({ batch, bytes, readMs, encodeMs, startedMs, receipt, position }: CommittedBatch): void {
+    const { open, options, observer } = this.#request
+    const published = {
+      events: batch.events,
+      bytes,
+      oldestMs: Math.min(batch.oldestMs, Date.now()),
+      topics: batch.topics,
+      readMs,
+      encodeMs,
+      durationMs: performance.now() - startedMs,
+      receipt,
+      traceparents: batch.traceparents,
+    }
+    observer.published(published)
+    const { name: relay } = options
+    const message: PublishedMessage = { relay, shard: open.shard, epoch: open.epoch, position, ...published }
+    channels.relayPublished.publish(message)
+  }
+
+  /** Nothing left in the window under the cursor, or nothing new at all. */
+  async #nothing(page: Page | undefined): Promise<void> {
+    const { open, options, observer, wakeup, signal } = this.#request
+    if (this.#cursor.to !== undefined) {
+      // The last page was exactly full: the window ended with it.
+      this.#confirmed = this.#window
+      this.#cursor = { anchor: this.#window, from: this.#cursor.to, to: undefined, after: 0n }
+      return
+    }
+    await page?.proven
+    if (page !== undefined && isDear(page) && performance.now() - this.#movedAtMs > moveEmptyAfterMs) {
+      this.#movedAtMs = performance.now()
+      this.#recordNextWindow(page)
+      await this.#recorded
+      this.#cursor = { anchor: this.#window, from: page.to, to: undefined, after: 0n }
+    }
+    this.#passedHalt(undefined, true)
+    observer.idle()
+    channels.relayIdle.publish({ relay: options.name, shard: open.shard })
+    if (!this.#requeue.hasMore) await wakeup.wait(signal)
+  }
+
+  #recordNextWindow({ to, proven }: Pick<Page, 'to' | 'proven'>): void {
+    const { open } = this.#request
+    const window = {
+      generation: this.#window.generation,
+      epoch: open.epoch,
+      number: ++this.#windowNumber,
+      incarnation: open.incarnation,
+    }
+    this.#window = window
+    this.#recordIsOld = false
+    const confirmed = this.#confirmed
+    this.#recorded = proven.then(() =>
+      this.#recorder.record({ shard: open.shard, window, to, confirmed, lifeToken: open.lifeToken }),
+    )
+    this.#recorded.catch(() => undefined)
+  }
+
+  async #landFirst(): Promise<void> {
+    await this.#flights[0]?.done
+    this.#flights.shift()
+  }
+
+  async #landAll(): Promise<void> {
+    while (this.#flights.length > 0) await this.#landFirst()
+  }
+
+  /** Waits until nothing is on its way. What failed first is the reason for the rest: a batch is aborted with the one ahead of it. */
+  async #failedFirst(error: unknown): Promise<{ error: unknown; batch: EncodedBatch | undefined }> {
+    const flights = this.#flights.splice(0)
+    const ends = await Promise.allSettled(flights.map(({ done }) => done))
+    const first = ends.findIndex(({ status }) => status === 'rejected')
+    const end = ends[first]
+    return end?.status === 'rejected'
+      ? { error: end.reason, batch: flights[first]?.batch }
+      : { error, batch: undefined }
+  }
+
+  /**
+   * Goes on from the last committed position where that can help: the refused event is looked for, the topic or event
+   * waited for. Anything else is thrown, and so is everything when nothing is certain any more.
+   */
+  async #getOver({ error, batch }: { error: unknown; batch: EncodedBatch | undefined }): Promise<void> {
+    const { open, signal } = this.#request
+    if (signal.aborted || open.session.state !== 'ready') throw error
+    // A record that was refused is a doubt of its own.
+    await this.#recorded
+    const content = refusedContent(error, open.progress.name)
+    const halt = haltOf(error, open.progress.name)
+    if ((content === undefined || batch === undefined) && halt === undefined) throw error
+    this.#goBack()
+    if (halt !== undefined) await this.#waitFor(halt)
+    else if (content !== undefined && batch !== undefined)
+      await this.#lookFor(content.topic, content.error, batch)
+  }
+
+  /** The broker refused something in the batch: less of it is tried, until what it refuses stands alone. */
+  async #lookFor(topic: string, error: OutboxError, batch: EncodedBatch): Promise<void> {
+    // The topic's limit was lowered: the encoder finds by itself what is too large now.
+    if (await this.#routes.refreshNamed(topic, this.#request.signal)) return
+    if (batch.events === 1) this.#refused.set(batch.lastEventSeq, error)
+    else this.#limit.refused(batch.rows)
+  }
+
+  async #waitFor(error: OutboxError): Promise<void> {
+    const { observer, signal } = this.#request
+    const attempts = (this.#halt?.attempts ?? 0) + 1
+    this.#halt = { error, attempts }
+    const { topic } = error.details
+    if (error.code === 'RELAY_TOPIC_UNAVAILABLE' && typeof topic === 'string') {
+      this.#doubtful.add(topic)
+      this.#routes.forget(topic)
+    }
+    observer.halted(error)
+    await delay(nextDelayMs(haltBackoff, attempts), signal).catch(() => undefined)
+    // It may be taken by now.
+    this.#refused.clear()
+  }
+
+  /** After a committed batch, or when nothing is left: whether what the shard waited for is behind it. */
+  #passedHalt(batch: EncodedBatch | undefined, complete: boolean): void {
+    if (this.#halt === undefined) return
+    const topics = new Set(batch?.partitions.filter(({ count }) => count > 0).map(({ topic }) => topic))
+    for (const topic of complete ? [...this.#doubtful] : topics) this.#doubtful.delete(topic)
+    const { topic, seq } = this.#halt.error.details
+    const hasPassed =
+      complete ||
+      batch === undefined ||
+      (typeof seq === 'string'
+        ? batch.lastSeq >= BigInt(seq)
+        : typeof topic === 'string' && topics.has(topic))
+    if (!hasPassed) return
+    this.#halt = undefined
+    this.#request.observer.resumed()
+  }
+
+  /** To the last committed position. Nothing is in flight. */
+  #goBack(): void {
+    this.#position = this.#committed
+    this.#window = this.#committed.window
+    this.#cursor = cursorAfter(this.#committed)
+    this.#recordIsOld = true
+    this.#request.observer.wentBack()
+  }
+}
+
+const isDear = ({ from, to, endedCount }: Page): boolean =>
+  endedCount > endedDear || to.xmax - from.xmax > txidsDear
+
+function cursorAfter({ window, from, to, lastSeq, complete }: Position): Cursor {
+  return complete
+    ? { anchor: window, from: to, to: undefined, after: 0n }
+    : { anchor: window, from, to, after: lastSeq }
+}
