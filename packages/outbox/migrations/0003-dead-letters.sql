@@ -225,4 +225,4 @@ $$;
 
 revoke execute on function outbox.holder(smallint, bigint, uuid), outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]), outbox.request_dead_letters(text, bigint[]), outbox.grant_dead_letters(name) from public;
 
-insert into outbox.migrations (number, name) values (3, 'dead letters');
+insert into outbox.migrations (number, name) values (3, 'dead-letters');

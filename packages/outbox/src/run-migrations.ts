@@ -43,7 +43,7 @@ export async function checkMigrations(connection: SqlConnection, set: MigrationS
   const newest = (await listMigrations(set.directory)).length
   await assertServerSupported(connection)
   const number = await numberOf(connection, set.schema)
-  assertNotNewer(set.schema, number, newest)
+  await assertUsable(connection, set.schema, number, newest)
   if (number < newest) {
     const state = number === 0 ? 'is not there' : `has migration ${number}, this library needs ${newest}`
     throw new OutboxError('OUTBOX_SCHEMA_MISSING', `schema ${set.schema} ${state}`, {
@@ -69,7 +69,7 @@ async function runMigration<Tx>(
       ])
       // A new statement, so that it sees what the holder before us committed.
       const number = await numberOf(connection, schema)
-      assertNotNewer(schema, number, newest)
+      await assertUsable(connection, schema, number, newest)
       if (number >= file.number) return false
       await connection.query(sql)
       invariant((await numberOf(connection, schema)) === file.number, `${file.file} does not record itself`)
@@ -101,8 +101,22 @@ async function numberOf(connection: SqlConnection, schema: string): Promise<numb
   return rows[0]?.number ?? 0
 }
 
-function assertNotNewer(schema: string, number: number, newest: number): void {
+/**
+ * A schema that was migrated by a newer release is used if every migration that this one does not know says that older programs
+ * live with it: its recorded name ends with `+`. So the programs of two releases run side by side while one replaces the other.
+ */
+async function assertUsable(
+  connection: SqlConnection,
+  schema: string,
+  number: number,
+  newest: number,
+): Promise<void> {
   if (number <= newest) return
+  const { rows } = await connection.query<{ name: string }>(
+    `select name from ${schema}.migrations where number > $1`,
+    [newest],
+  )
+  if (rows.every(({ name }) => name.endsWith('+'))) return
   throw new OutboxError(
     'OUTBOX_SCHEMA_NEWER',
     `schema ${schema} has migration ${number}, this library knows ${newest}`,

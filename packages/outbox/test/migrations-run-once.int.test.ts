@@ -78,6 +78,21 @@ test('checkSchema tells a schema that is missing, fitting, or newer', async () =
   await expect(migrateOutbox(fromPg(pool))).rejects.toMatchObject({ code: 'OUTBOX_SCHEMA_NEWER' })
 })
 
+test('a newer schema is used if all that is new in it says that older programs live with it', async () => {
+  const { outside } = fromPg(pool)
+  await migrateOutbox(fromPg(pool))
+  await pool.query(
+    `insert into outbox.migrations (number, name) values (98, 'adds-an-index+'), (99, 'adds-a-table+')`,
+  )
+  await checkSchema(outside)
+  expect(await migrateOutbox(fromPg(pool))).toMatchObject({ applied: [] })
+  await pool.query(`insert into outbox.migrations (number, name) values (100, 'drops-a-column')`)
+  await expect(checkSchema(outside)).rejects.toMatchObject({
+    code: 'OUTBOX_SCHEMA_NEWER',
+    details: { number: 100, newest },
+  })
+})
+
 test('only what is missing is run, and nothing is kept of a migration that fails', async () => {
   await writeMigration(1, create)
   expect(await run()).toMatchObject({ applied: [1] })
