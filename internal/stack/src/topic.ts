@@ -1,5 +1,5 @@
 /** Topics for tests: a name of their own, and ready for the first record. */
-import { ConfigResourceTypes, Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
+import { Kafka, logLevel, type Admin, type ConfigResourceTypes, type KafkaConfig } from 'kafkajs'
 import { pollUntil } from './poll-until.js'
 import { randomName } from './random-name.js'
 import { sharedStack } from './shared-stack.js'
@@ -79,6 +79,9 @@ export const emptyTopic = async (topic: string, brokers: readonly string[]): Pro
   })
 }
 
+// ConfigResourceTypes.TOPIC by its value: Node finds no such export in this CommonJS module.
+const topicResource: ConfigResourceTypes = 2
+
 /** Sets these settings of a topic, and no others. */
 export const setTopicConfig = async (
   topic: string,
@@ -90,7 +93,7 @@ export const setTopicConfig = async (
       validateOnly: false,
       resources: [
         {
-          type: ConfigResourceTypes.TOPIC,
+          type: topicResource,
           name: topic,
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         },
