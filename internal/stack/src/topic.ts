@@ -1,5 +1,5 @@
 /** Topics for tests: a name of their own, and ready for the first record. */
-import { Kafka, logLevel, type Admin, type ConfigResourceTypes, type KafkaConfig } from 'kafkajs'
+import kafkajs, { Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
 import { pollUntil } from './poll-until.js'
 import { randomName } from './random-name.js'
 import { sharedStack } from './shared-stack.js'
@@ -79,9 +79,6 @@ export const emptyTopic = async (topic: string, brokers: readonly string[]): Pro
   })
 }
 
-// ConfigResourceTypes.TOPIC by its value: Node finds no such export in this CommonJS module.
-const topicResource: ConfigResourceTypes = 2
-
 /** Sets these settings of a topic, and no others. */
 export const setTopicConfig = async (
   topic: string,
@@ -93,7 +90,7 @@ export const setTopicConfig = async (
       validateOnly: false,
       resources: [
         {
-          type: topicResource,
+          type: kafkajs.ConfigResourceTypes.TOPIC, // of the default export: Node finds no named one
           name: topic,
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         },
