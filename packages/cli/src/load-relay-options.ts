@@ -26,6 +26,7 @@ export async function loadRelayOptions(
   const idleMsMax = wholeNumber(environment, 'ONCEBOX_POLL_IDLE_MS_MAX')
   const listen = onOrOff(environment, 'ONCEBOX_POLL_LISTEN')
   const leaseMs = wholeNumber(environment, 'ONCEBOX_LEASE_MS')
+  const rotation = rotationOf(environment)
   return defineRelay({
     ...config,
     name,
@@ -38,8 +39,22 @@ export async function loadRelayOptions(
       ...(listen !== undefined && { listen }),
     },
     ...(leaseMs === undefined ? {} : { leaseMs }),
+    rotation: { ...config.rotation, ...rotation },
     http: http(config, environment),
   })
+}
+
+function rotationOf(environment: NodeJS.ProcessEnv): NonNullable<RelayOptions['rotation']> {
+  const retentionMs = wholeNumber(environment, 'ONCEBOX_RETENTION_MS')
+  const slotMs = wholeNumber(environment, 'ONCEBOX_ROTATION_SLOT_MS')
+  const slotBytes = wholeNumber(environment, 'ONCEBOX_ROTATION_SLOT_BYTES')
+  const intervalMs = wholeNumber(environment, 'ONCEBOX_ROTATION_INTERVAL_MS')
+  return {
+    ...(retentionMs === undefined ? {} : { retentionMs }),
+    ...(slotMs === undefined ? {} : { slotMs }),
+    ...(slotBytes === undefined ? {} : { slotBytes }),
+    ...(intervalMs === undefined ? {} : { intervalMs }),
+  }
 }
 
 function http(
@@ -71,7 +86,7 @@ async function importConfig(file: string): Promise<RelayOptions> {
 function wholeNumber(environment: NodeJS.ProcessEnv, variable: string): number | undefined {
   const value = environment[variable]
   if (value === undefined) return undefined
-  if (!/^\d{1,9}$/.test(value))
+  if (!/^\d{1,13}$/.test(value))
     throw new OutboxError('CLI_USAGE', `${variable} is ${JSON.stringify(value)}: it must be a whole number`)
   return Number(value)
 }

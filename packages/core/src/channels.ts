@@ -30,6 +30,12 @@ export const channels = {
   relayDeadLettered: channel('oncebox:relay:dead-lettered'),
   /** Dead letters were published again, discarded, or refused again: `{ relay, shard, outcome, letters: [number] }`. */
   relayDeadLettersSettled: channel('oncebox:relay:dead-letters-settled'),
+  /** Rotation waits, since what a shard has published cannot be confirmed: `{ relay, shard, error }`. */
+  relayUnconfirmed: channel('oncebox:relay:unconfirmed'),
+  /** Writers moved on to a slot, or a slot was emptied: `{ relay, relation, advanced, emptied }`. */
+  relayRotated: channel('oncebox:relay:rotated'),
+  /** A slot should be emptied and cannot be: `{ relay, relation, due, heldBy, blockers, heldMs }`. */
+  relayRotationHeld: channel('oncebox:relay:rotation-held'),
   /** Another process has the shard, and this one publishes it no more: `{ relay, shard, error }`. */
   relayLost: channel('oncebox:relay:lost'),
   /** The relay has stopped by itself: `{ relay, shard, error }`, without `shard` when it is not about one. */

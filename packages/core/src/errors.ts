@@ -108,6 +108,11 @@ export const errorCodes = {
     false,
     'connect the relay to PostgreSQL itself, or through a pooler in session mode: one in transaction mode keeps no LISTEN. Polling goes on by itself; without poll.listen the relay does not say this',
   ),
+  RELAY_REMOVED: row(
+    false,
+    'publish this outbox with a relay of another name: it goes on behind the removal (docs/operations/rotation.md)',
+  ),
+  RELAY_UNKNOWN: row(false, 'give the name of the relay that publishes this outbox'),
   RELAY_ORDER_BROKEN: row(false, 'report it: the database returned events out of sequence'),
 
   KAFKA_OPTIONS_INVALID: row(false, 'correct the option that the message names'),
@@ -124,6 +129,14 @@ export const errorCodes = {
   KAFKA_TRANSACTION_TORN: row(
     false,
     'leave the partition alone: no transaction of this session may be aborted on it; give the topic replication 3, and see docs/reference/errors.md',
+  ),
+  KAFKA_PARTITION_UNSTABLE: row(
+    true,
+    'end the open transaction that the message names, or wait until its timeout ends it',
+  ),
+  KAFKA_RECORDS_LOST: row(
+    false,
+    'find out why acknowledged records are not in the log any more (an unclean leader election, a topic that was created anew): their rows are still in the outbox; see docs/reference/errors.md',
   ),
   KAFKA_GROUP_FENCED: row(
     true,

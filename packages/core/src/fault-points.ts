@@ -27,6 +27,13 @@ export const faultPoints = {
     'nobody publishes the old shards any more, the snapshot at which they end is not recorded',
   'relay.reshard.recorded': 'the snapshot at which the old shards end is recorded, none is closed',
   'relay.reshard.closed': 'an old shard is closed, the new ones have no beginning',
+  'relay.confirmation.proven':
+    'the commit markers of what was published have been seen, no window record says so',
+  'relay.rotation.sent': 'a step of the rotation is on its way to the database, its answer is not read',
+  'relay.rotation.advanced': 'writers have moved on to another slot',
+  'relay.rotation.emptied': 'a slot was emptied',
+  'relay.removal.recorded':
+    'the relay is removed and its shards are fenced, the next generation has no beginning',
   'consumer.attempt.started': 'the attempt is recorded, the handler has not run',
   'consumer.mark.inserted': 'the dedup mark is inserted, the handler has not run',
   'consumer.effect.done': 'the handler has run, COMMIT is not sent',

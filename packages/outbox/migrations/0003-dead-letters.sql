@@ -207,7 +207,7 @@ begin
   execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised to %I', role);
   execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
   -- Dead letters are written through functions only, which look at the epoch of the shard.
-  execute format('grant execute on function outbox.holder(smallint, bigint, uuid), outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]) to %I', role);
+  execute format('grant execute on function outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]) to %I', role);
 end
 $$;
 

@@ -2,12 +2,16 @@
 import { createDatabase, type TestDatabase } from '@internal/stack'
 import { createOutbox, defineTopic, migrateOutbox, text } from '@oncebox/outbox'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import pg from 'pg'
 import { z } from 'zod'
 
-const migration = readFileSync(new URL('../migrations/0001-outbox.sql', import.meta.url))
-const digest = createHash('sha256').update(migration).digest('hex').slice(0, 12)
+const migrations = new URL('../migrations/', import.meta.url)
+const digest = readdirSync(migrations)
+  .sort()
+  .reduce((hash, file) => hash.update(readFileSync(new URL(file, migrations))), createHash('sha256'))
+  .digest('hex')
+  .slice(0, 12)
 
 export const orders = defineTopic('orders', {
   key: (order) => order.orderId,

@@ -12,6 +12,7 @@ export {
   type ListDeadLetters,
   type RequestedDeadLetters,
 } from './dead-letters/dead-letter-desk.js'
+export { removeRelay, type RelayRemoval, type RemoveRelayOptions } from './removing/remove-relay.js'
 export { reshard, type ReshardOptions, type ReshardReport, type ReshardTarget } from './resharding/reshard.js'
 export { backlogEventsMax, type Backlog } from './inspecting/backlog.js'
 export type { Holder } from './inspecting/holders.js'

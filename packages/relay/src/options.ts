@@ -61,6 +61,21 @@ export interface RelayOptions {
    * Default 10,000; 500 to 600,000.
    */
   readonly readyWithinMs?: number
+  /** How space comes back: events are kept for a while after they were published, then a slot is emptied as a whole. */
+  readonly rotation?: {
+    /**
+     * How long events stay in the outbox, at least, after their slot was left: for replay, and to publish from again
+     * should Kafka lose them. They go after at most one and a half times that. 0: as soon as possible. Default
+     * 14,400,000 (4 hours); 0 to 2,592,000,000 (30 days).
+     */
+    readonly retentionMs?: number
+    /** Writers stay in a slot for half of retentionMs, and for so long or until it has slotBytes. Default 60,000; 100 to 86,400,000. */
+    readonly slotMs?: number
+    /** Default 67,108,864; 8,192 to 2^40. */
+    readonly slotBytes?: number
+    /** How often it is looked at. Default 5,000; 10 to 3,600,000. */
+    readonly intervalMs?: number
+  }
   /** How long start() keeps trying before it gives up with the last error. Default 60,000. */
   readonly startTimeoutMs?: number
   /** `/metrics`, `/readyz` and `/healthz`. Default: off as a library, 127.0.0.1:9464 as a daemon. Port 0 takes a free one. */
@@ -95,7 +110,15 @@ export interface ResolvedRelayOptions {
   readonly leaseMs: number
   readonly readyWithinMs: number
   readonly startTimeoutMs: number
+  readonly rotation: ResolvedRotationOptions
   readonly http: { readonly host: string; readonly port: number } | undefined
+}
+
+interface ResolvedRotationOptions {
+  readonly retentionMs: number
+  readonly slotMs: number
+  readonly slotBytes: number
+  readonly intervalMs: number
 }
 
 const nameForm = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/
@@ -140,11 +163,26 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
     leaseMs: whole('leaseMs', options.leaseMs ?? 3_000, 300, 600_000),
     readyWithinMs: whole('readyWithinMs', options.readyWithinMs ?? 10_000, 500, 600_000),
     startTimeoutMs: whole('startTimeoutMs', options.startTimeoutMs ?? 60_000, 1, 86_400_000),
+    rotation: resolveRotation(options.rotation),
     http: options.http
       ? { host: options.http.host ?? '127.0.0.1', port: whole('http.port', options.http.port, 0, 65_535) }
       : undefined,
   }
   return Object.freeze(resolved)
+}
+
+function resolveRotation({
+  retentionMs = 14_400_000,
+  slotMs = 60_000,
+  slotBytes = 67_108_864,
+  intervalMs = 5_000,
+}: NonNullable<RelayOptions['rotation']> = {}): ResolvedRotationOptions {
+  return {
+    retentionMs: whole('rotation.retentionMs', retentionMs, 0, 2_592_000_000),
+    slotMs: whole('rotation.slotMs', slotMs, 100, 86_400_000),
+    slotBytes: whole('rotation.slotBytes', slotBytes, 8_192, 2 ** 40),
+    intervalMs: whole('rotation.intervalMs', intervalMs, 10, 3_600_000),
+  }
 }
 
 /** Checks and returns the options of a relay: the default export of a file for `oncebox relay --config FILE`. */

@@ -31,6 +31,11 @@ export interface Position {
   /** Events of the batch, and of all batches. */
   readonly events: number
   readonly eventsTotal: number
+  /**
+   * Topics that batches up to this one were written to since their commit markers were last seen. Whoever goes on from
+   * here looks for the markers before rows may go. Missing: not known.
+   */
+  readonly unproven?: readonly string[] | undefined
   /** The last position of this shard map: the generation that goes on from here, and only that may. */
   readonly closedFor?: number
   /**
@@ -62,6 +67,7 @@ interface PositionRecord {
   readonly shards: number
   readonly events: number
   readonly eventsTotal: number
+  readonly unproven?: readonly string[] | undefined
   readonly closedFor?: number
   readonly requeued?: readonly number[]
 }
@@ -122,6 +128,7 @@ export function decodePosition(value: Uint8Array): Position {
     shards,
     events,
     eventsTotal,
+    unproven,
     closedFor,
     requeued,
   } = record
@@ -143,6 +150,7 @@ export function decodePosition(value: Uint8Array): Position {
     !isCount(window.epoch) ||
     !isCount(window.number) ||
     typeof window.incarnation !== 'string' ||
+    (unproven !== undefined && !isTexts(unproven)) ||
     (closedFor !== undefined && !isCount(closedFor)) ||
     (requeued !== undefined && !(Array.isArray(requeued) && requeued.every(isCount)))
   ) {
@@ -161,9 +169,13 @@ export function decodePosition(value: Uint8Array): Position {
     shards,
     events,
     eventsTotal,
+    ...(unproven === undefined ? {} : { unproven }),
     ...(closedFor === undefined ? {} : { closedFor }),
     ...(requeued === undefined ? {} : { requeued }),
   }
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+const isTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string')

@@ -27,7 +27,7 @@ export interface Bed extends AsyncDisposable {
   readonly options: RelayOptions
   /** Emits one event per key in one transaction each. */
   emit(keys: readonly string[], payload?: Buffer): Promise<void>
-  /** Every event of the topic that the database holds. */
+  /** Every event of the topic that was committed: those the database holds, or those of the ledger once there is one. */
   committed(topic?: string): Promise<CommittedEvent[]>
   /** What Apache's consumer reads. */
   published(): Promise<TopicRecord[]>
@@ -84,9 +84,10 @@ export async function setUp(
       for (const key of keys) await pool.query(insertEvent, [topic, key, payload])
     },
     committed: async (of = topic) => {
+      const ledger = await pool.query<{ there: boolean }>(`select to_regclass('ledger') is not null as there`)
       const { rows } = await pool.query<{ id: string; key: string; seq: string }>(
         `select e.id, e.key, e.seq
-           from outbox.events e
+           from ${ledger.rows[0]?.there ? 'ledger' : 'outbox.events'} e
            left join outbox.dead_letters l on l.seq = e.seq
            left join outbox.dead_letter_status s on s.number = l.number
           where e.topic = $1 and coalesce(s.state, 'published') = 'published'
@@ -127,6 +128,46 @@ export async function setUp(
     },
   }
   return bed
+}
+
+/** Rotation as fast as it goes: a slot is left as soon as it holds anything, and emptied as soon as it may be. */
+export const fastRotation = {
+  rotation: { retentionMs: 0, slotMs: 100, slotBytes: 8_192, intervalMs: 50 },
+} as const satisfies Partial<RelayOptions>
+
+/** The same, for a relay process. */
+export const fastRotationEnv = {
+  ONCEBOX_RETENTION_MS: '0',
+  ONCEBOX_ROTATION_SLOT_MS: '100',
+  ONCEBOX_ROTATION_SLOT_BYTES: '8192',
+  ONCEBOX_ROTATION_INTERVAL_MS: '50',
+} as const
+
+/** Remembers every committed event, since rotation takes them away. */
+export async function keepLedger({ pool }: Bed): Promise<void> {
+  await pool.query(`
+    create table ledger (id uuid, topic text, key text, seq bigint);
+    create function remember() returns trigger language plpgsql as $$
+    begin
+      insert into ledger values (new.id, new.topic, new.key, new.seq);
+      return null;
+    end $$;
+    create trigger remember after insert on outbox.events for each row execute function remember()`)
+}
+
+/** How often a slot of a table was emptied. */
+export async function timesEmptied({ pool }: Bed, relation = 'events'): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::int as count from outbox.rotations where relation = $1 and what = 'emptied'`,
+    [relation],
+  )
+  return rows[0]?.count ?? Number.NaN
+}
+
+/** Rows that are still in the outbox. */
+export async function rowsLeft({ pool }: Bed): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>('select count(*)::int as count from outbox.events')
+  return rows[0]?.count ?? Number.NaN
 }
 
 export const insertEvent = `

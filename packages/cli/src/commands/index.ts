@@ -3,8 +3,18 @@ import { deadLetters } from './dead-letters.js'
 import { lag } from './lag.js'
 import { migrate } from './migrate.js'
 import { relay } from './relay.js'
+import { relayRemove } from './relay-remove.js'
 import { reshard } from './reshard.js'
 import { status } from './status.js'
 import { tail } from './tail.js'
 
-export const commands: readonly Command[] = [migrate, relay, status, lag, tail, deadLetters, reshard]
+export const commands: readonly Command[] = [
+  migrate,
+  relay,
+  status,
+  lag,
+  tail,
+  deadLetters,
+  reshard,
+  relayRemove,
+]

@@ -17,6 +17,7 @@ Publishes the outbox of a database to Kafka until SIGTERM or SIGINT; what is in 
   ONCEBOX_POLL_IDLE_MS_MAX   longest wait while nothing is found (50)
   ONCEBOX_POLL_LISTEN        on: hear of commits by LISTEN, from services that NOTIFY (off)
   ONCEBOX_LEASE_MS           without a sign of life for so long, others take its shards over (3000)
+  ONCEBOX_RETENTION_MS       how long events stay in the outbox after they were published (14400000)
   ONCEBOX_HTTP_HOST          /metrics, /readyz and /healthz: 127.0.0.1
   ONCEBOX_HTTP_PORT          9464; 0 takes a free port, off serves nothing
   ONCEBOX_LOG_LEVEL          info

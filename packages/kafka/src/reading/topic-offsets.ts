@@ -31,23 +31,43 @@ export async function readTopicOffsets(
 ): Promise<TopicOffsets> {
   const cluster = clusterOf(client)
   using deadline = new Deadline(deadlineMs, `reading the offsets of ${topic}`, signal)
+  const asked = await askTopic(cluster, topic, ['logStartOffset', 'lastStableOffset'], deadline)
+  const partitions = asked.offsets.map(([logStartOffset = -1n, lastStableOffset = -1n], partition) => {
+    const offsets: PartitionOffsets = { logStartOffset, lastStableOffset }
+    return [partition, offsets] as const
+  })
+  return { topicId: asked.topicId, partitions: new Map(partitions) }
+}
+
+/** Offsets that a log is asked for. Records are below the high watermark when all replicas in sync have them. */
+const questions = {
+  logStartOffset: { isolation: 'read-uncommitted', position: 'earliest' },
+  lastStableOffset: { isolation: 'read-committed', position: 'latest' },
+  highWatermark: { isolation: 'read-uncommitted', position: 'latest' },
+} as const
+
+/**
+ * The offsets asked for, in that order, of each partition of a topic; for 10 s again while one has no leader, moves, or
+ * does not answer.
+ *
+ * @throws OutboxError KAFKA_TOPIC_UNAVAILABLE, KAFKA_UNAVAILABLE
+ */
+export async function askTopic(
+  cluster: Cluster,
+  topic: string,
+  what: readonly (keyof typeof questions)[],
+  deadline: Deadline,
+): Promise<{ readonly topicId: string; readonly offsets: readonly (readonly bigint[])[] }> {
   const patientUntil = performance.now() + patienceMs
   for (let attempt = 1; ; attempt++) {
     try {
       const { topicId, leaders } = await cluster.layout(topic, deadline, { refresh: true })
       const request = { topic, leaders, cluster, deadline }
-      const [starts, ends] = await Promise.all([
-        ask(request, { isolation: 'read-uncommitted', position: 'earliest' }),
-        ask(request, { isolation: 'read-committed', position: 'latest' }),
-      ])
-      const partitions = leaders.map((_, partition): [number, PartitionOffsets] => [
-        partition,
-        {
-          logStartOffset: required(starts, partition, topic),
-          lastStableOffset: required(ends, partition, topic),
-        },
-      ])
-      return { topicId, partitions: new Map(partitions) }
+      const answers = await Promise.all(what.map((name) => ask(request, questions[name])))
+      const offsets = leaders.map((_, partition) =>
+        answers.map((answer) => required(answer, partition, topic)),
+      )
+      return { topicId, offsets }
     } catch (error) {
       const mayPass = OutboxError.is(error) && error.retriable && !deadline.expired
       if (!mayPass || performance.now() >= patientUntil) throw error

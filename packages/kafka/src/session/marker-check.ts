@@ -33,6 +33,10 @@ export class MarkerCheck {
     this.#producerIds.add(producerId)
   }
 
+  get producerIds(): readonly bigint[] {
+    return [...this.#producerIds]
+  }
+
   /** The partitions that have to be looked at before they are used: none, as a rule, which takes no request to find out. */
   doubtful(partitions: readonly PartitionAddress[]): readonly PartitionAddress[] {
     return partitions.filter((at) => {

@@ -65,6 +65,10 @@ export class Session implements ClaimedSession {
     return this.#state
   }
 
+  get producerIds(): readonly bigint[] {
+    return this.#parts.markers.producerIds
+  }
+
   get claimOffset(): bigint {
     return this.#parts.claimOffset ?? -1n
   }

@@ -9,6 +9,8 @@ export type SessionState = 'ready' | 'poisoned' | 'fenced' | 'closed'
 /** One call is one whole Kafka transaction, so that no caller can drive a producer into an unsafe order of steps. */
 export interface TransactionSession extends AsyncDisposable {
   readonly state: SessionState
+  /** Every producer id that this session has had. */
+  readonly producerIds: readonly bigint[]
   /**
    * Publishes all records and offsets or none. May be called again before the last call has settled, but not a third time: at most
    * one undecided transaction is ahead. Transactions take effect in the order of the calls; when one does not commit,

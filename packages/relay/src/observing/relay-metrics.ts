@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Holder } from '../inspecting/holders.js'
 import { nobody, type PublishObserver } from '../publishing/publish-shard.js'
+import type { RotationObserver } from '../rotating/rotator.js'
 import type { ShardObserver } from '../running/shard-runner.js'
 import type { ShardState, ShardStatus } from '../running/shard-status.js'
 import type { Sight } from './outbox-watch.js'
@@ -73,6 +74,22 @@ export class RelayMetrics {
   readonly #parkedKeys = this.#gauge('oncebox_relay_parked_keys', 'Keys whose events are set aside', [
     'shard',
   ])
+  readonly #unconfirmed = this.#counter(
+    'oncebox_relay_unconfirmed_total',
+    'Times that rotation asked and what was published could not be confirmed',
+  )
+  readonly #emptied = new Counter({
+    name: 'oncebox_relay_slots_emptied_total',
+    help: 'Slots emptied by this process',
+    labelNames: ['relation'],
+    registers: [this.registry],
+  })
+  readonly #held = new Gauge({
+    name: 'oncebox_relay_rotation_held_ms',
+    help: 'For how long a slot should have been emptied and could not be; 0 when none is due',
+    labelNames: ['relation'],
+    registers: [this.registry],
+  })
   readonly #shards = new Gauge({
     name: 'oncebox_relay_shards',
     help: 'Shards that this process publishes',
@@ -147,6 +164,7 @@ export class RelayMetrics {
         this.#deadLetters.inc(labels, letters)
         this.#parkedKeys.set(labels, parkedKeys)
       },
+      unconfirmed: () => this.#unconfirmed.inc(labels),
       published: (batch) => {
         this.#progressMs.set(shard, performance.now())
         this.#events.inc(labels, batch.events)
@@ -200,6 +218,14 @@ export class RelayMetrics {
     for (const { pid, gid, ageMs } of holders.slice(0, holdersTold))
       if (ageMs !== undefined)
         this.#holderAge.set({ pid: pid === undefined ? '' : String(pid), gid: gid ?? '' }, ageMs)
+  }
+
+  /** Follows the rotation. */
+  ofRotation(): RotationObserver {
+    return {
+      emptied: (relation) => this.#emptied.inc({ relation }),
+      held: (relation, heldMs) => this.#held.set({ relation }, heldMs),
+    }
   }
 
   /** Counts what is published of shards that are being closed. */

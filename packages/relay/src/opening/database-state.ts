@@ -24,38 +24,50 @@ interface StateRow {
   readonly newest: number
   readonly begun: boolean
   readonly initialised: boolean
+  readonly removed: boolean
   readonly cluster_id: string | null
   readonly topic_id: string | null
 }
 
+// A shard that is initialised has begun; the record of its window 0 may have been emptied since. A relay that follows a
+// removed one is bound to nothing that the removed one was bound to.
 const readState = `
 select (select token from outbox.life) as token,
        m.generation, m.map, (select max(generation) from outbox.shard_map) as newest,
-       m.generation = 1 or exists (select from outbox.windows w
-                                    where w.shard = $1 and w.generation = m.generation and w.window_number = 0) as begun,
-       exists (select from outbox.initialised i
-                where i.generation = m.generation and i.shard = $1) as initialised,
+       m.generation = 1 or i.shard is not null
+         or exists (select from outbox.windows w
+                     where w.shard = $1 and w.generation = m.generation and w.window_number = 0) as begun,
+       i.shard is not null as initialised,
+       exists (select from outbox.removals where relay = $3) as removed,
        b.kafka_cluster_id as cluster_id, b.progress_topic_id as topic_id
   from outbox.shard_map m
+  left join outbox.initialised i on i.generation = m.generation and i.shard = $1
   left join (select kafka_cluster_id, progress_topic_id from outbox.initialised
+              where generation > coalesce((select max(generation) from outbox.removals), 0)
               order by generation desc, at desc limit 1) b on true
  where m.generation = $2`
 
 // The first relay after a crash or promotion begins a new life; two at once agree on one row.
 const beginLife = `insert into outbox.life default values on conflict do nothing`
 
-/** @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SERVER_UNSUPPORTED, RELAY_STANDBY_REFUSED */
+export interface DatabaseStateRequest {
+  readonly relay: string
+  readonly shard: number
+  readonly generation: number
+}
+
+/** @throws OutboxError OUTBOX_SCHEMA_MISSING, OUTBOX_SERVER_UNSUPPORTED, RELAY_STANDBY_REFUSED, RELAY_REMOVED */
 export async function readDatabaseState(
   client: Client,
-  shard: number,
-  generation: number,
+  request: DatabaseStateRequest,
 ): Promise<DatabaseState> {
   await checkServer(client)
-  let row = await readRow(client, shard, generation)
+  let row = await readRow(client, request)
   if (row.token === null) {
     await client.query(beginLife)
-    row = await readRow(client, shard, generation)
+    row = await readRow(client, request)
   }
+  if (row.removed) throw removed(request.relay)
   if (row.token === null)
     throw new OutboxError('RELAY_LIFE_ENDED', 'the life token vanished while it was written')
   return {
@@ -88,8 +100,11 @@ export async function checkServer(client: Client): Promise<void> {
     throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
 }
 
-async function readRow(client: Client, shard: number, generation: number): Promise<StateRow> {
-  const { rows } = await client.query<StateRow>(readState, [shard, generation])
+async function readRow(
+  client: Client,
+  { relay, shard, generation }: DatabaseStateRequest,
+): Promise<StateRow> {
+  const { rows } = await client.query<StateRow>(readState, [shard, generation, relay])
   const [row] = rows
   if (row === undefined)
     throw new OutboxError(
@@ -98,3 +113,6 @@ async function readRow(client: Client, shard: number, generation: number): Promi
     )
   return row
 }
+
+export const removed = (relay: string): OutboxError =>
+  new OutboxError('RELAY_REMOVED', `relay ${relay} was removed from this outbox`, { details: { relay } })

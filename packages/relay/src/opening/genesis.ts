@@ -4,7 +4,7 @@ import { parseSnapshot, beginning, type Snapshot } from '../reading/snapshot.js'
 import type { WindowName } from '../position.js'
 
 /** Where a shard begins: window 0. */
-export interface Genesis {
+interface Genesis {
   readonly window: WindowName
   readonly to: Snapshot
 }

@@ -12,12 +12,14 @@ import {
 import type { DatabaseConnections } from '../database-connections.js'
 import type { ResolvedRelayOptions } from '../options.js'
 import { decodePosition, encodePosition, type Position } from '../position.js'
+import type { WindowKey } from '../publishing/confirmation.js'
 import { beginning } from '../reading/snapshot.js'
 import { claimShard } from '../sharing/claim-shard.js'
 import { shardCondition, type ShardDefinition } from '../sharing/shard-map.js'
 import { readDatabaseState, type DatabaseState } from './database-state.js'
-import { ensureGenesis, recordInitialised, type Genesis } from './genesis.js'
+import { ensureGenesis, recordInitialised } from './genesis.js'
 import { diverged, provePosition } from './prove-position.js'
+import { readConfirmed } from './read-confirmed.js'
 
 /** A shard that this process owns: fenced everywhere else, its position known and proven. */
 export interface OpenShard {
@@ -30,6 +32,8 @@ export interface OpenShard {
   readonly progress: TopicDescription
   readonly session: TransactionSession
   readonly position: Position
+  /** What the database knows to be confirmed of this shard and generation. */
+  readonly confirmed: WindowKey | undefined
 }
 
 export interface OpenShardRequest {
@@ -65,7 +69,7 @@ const renewedBehind = 10_000n
  */
 export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   const { options, shard, generation, kafka, database, signal } = request
-  const before = await readDatabaseState(database.reader, shard, generation)
+  const before = await readDatabaseState(database.reader, { relay: options.name, shard, generation })
   const definition = definitionOf(before, request)
   if (!before.begun) {
     throw new OutboxError(
@@ -100,10 +104,9 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   await faultPoint('relay.epoch.raised')
   // Read again under the epoch: what stood there before may be of an older holder, which could still have published its
   // first batch or seen another shard map. From here on it cannot.
-  const state = await readDatabaseState(database.reader, shard, generation)
+  const state = await readDatabaseState(database.reader, { relay: options.name, shard, generation })
   definitionOf(state, request)
   assertSameKafka(state, kafka.clusterId, progress)
-  const genesis = await ensureGenesis(database.reader, { ...identity, epoch, startAt: options.startAt })
 
   const session = await openSession(kafka, {
     transactionalIds: [`oncebox:${options.name}:${shard}:a`, `oncebox:${options.name}:${shard}:b`],
@@ -128,13 +131,16 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
     const last = found === null ? undefined : decodePosition(found.value)
     const position =
       last === undefined || isClosedFor(last, generation)
-        ? await begin({ request, state, session, progress, incarnation, genesis })
+        ? await begin({ request, state, session, progress, incarnation, epoch })
         : await resume({ request, state, progress, position: last })
     // Left by runs that never got as far as a batch: read past once, and not again at each start.
     if (found !== null && position === last && session.claimOffset - found.offset > renewedBehind)
       await session.publish({ partitions: [progressRecord(progress, shard, found.value)] })
     const condition = shardCondition(definition, state.map)
-    return { shard, epoch, incarnation, lifeToken: state.lifeToken, condition, progress, session, position }
+    const confirmed = await readConfirmed(database.reader, shard, generation)
+    refuseLostPosition(shard, position, confirmed)
+    const { lifeToken } = state
+    return { shard, epoch, incarnation, lifeToken, condition, progress, session, position, confirmed }
   } catch (error) {
     await session.close()
     throw error
@@ -187,7 +193,7 @@ interface Beginning {
   readonly session: TransactionSession
   readonly progress: TopicDescription
   readonly incarnation: string
-  readonly genesis: Genesis
+  readonly epoch: number
 }
 
 /** The first start: position 0 goes into Kafka, then the database records that it is there. No batch before that. */
@@ -197,15 +203,17 @@ async function begin({
   session,
   progress,
   incarnation,
-  genesis,
+  epoch,
 }: Beginning): Promise<Position> {
-  const { shard, kafka, options } = request
+  const { shard, generation, kafka, options, database } = request
   if (state.initialised) {
     throw diverged(
       `Kafka has no position of relay ${options.name}, and the database says that it once had one`,
       { shard, topic: progress.name },
     )
   }
+  const { startAt } = options
+  const genesis = await ensureGenesis(database.reader, { shard, generation, epoch, incarnation, startAt })
   const position: Position = {
     batch: 0,
     incarnation,
@@ -219,6 +227,8 @@ async function begin({
     shards: state.map.shards.length,
     events: 0,
     eventsTotal: 0,
+    // What the shards of the map before wrote to, and did not look at again, nobody has told this one.
+    ...(generation === 1 ? { unproven: [] } : {}),
   }
   await session.publish({ partitions: [positionRecord(progress, shard, position)] })
   await initialise(request, state, progress)
@@ -267,6 +277,21 @@ async function resume({
   await provePosition(database.reader, shard, position)
   if (!state.initialised) await initialise(request, state, progress)
   return position
+}
+
+/**
+ * Rows are emptied by what the database knows to be confirmed, and that was committed in Kafka before. A position from
+ * before that would publish again what Kafka still has, and could not publish what it has lost.
+ */
+function refuseLostPosition(shard: number, { window }: Position, confirmed: WindowKey | undefined): void {
+  if (confirmed === undefined) return
+  const isAhead =
+    confirmed.epoch > window.epoch || (confirmed.epoch === window.epoch && confirmed.number > window.number)
+  if (!isAhead) return
+  throw diverged(
+    `Kafka has lost positions: it stands on window ${window.epoch}/${window.number}, and ${confirmed.epoch}/${confirmed.number} was committed there`,
+    { shard, found: window, confirmed },
+  )
 }
 
 async function initialise(

@@ -11,6 +11,8 @@ import {
   type PageReader,
   type WindowReaderOptions,
 } from '../reading/window-reader.js'
+import type { WindowKey } from './confirmation.js'
+import type { Demand } from './demand.js'
 import { haltOf } from './refusals.js'
 import { ShardPublisher } from './shard-publisher.js'
 
@@ -22,6 +24,8 @@ export interface PublishShardRequest {
   readonly wakeup: Wakeup
   readonly observer: PublishObserver
   readonly openReader: OpenReader
+  /** Raised when rotation waits for this shard. Nobody asks a shard that is being closed. */
+  readonly demand?: Demand
   readonly signal: AbortSignal
 }
 
@@ -49,6 +53,8 @@ export interface PublishObserver {
   setAside(letters: number, parkedKeys: number): void
   /** Dead letters that are to be published again wait for their topic; everything else goes on. */
   lettersWait(error: unknown): void
+  /** What was published cannot be confirmed: rotation waits, rows stay. */
+  unconfirmed(error: unknown): void
 }
 
 /** Of nobody who wants to know. */
@@ -62,6 +68,7 @@ export const nobody: PublishObserver = {
   resumed: () => undefined,
   setAside: () => undefined,
   lettersWait: () => undefined,
+  unconfirmed: () => undefined,
 }
 
 /** How far a shard is when its publishing was stopped. */
@@ -70,6 +77,8 @@ export interface PublishedUpTo {
   readonly position: Position
   /** The newest window that was recorded; an empty one is in no position. */
   readonly window: WindowName
+  /** The newest window that is published for good. */
+  readonly confirmed: WindowKey | undefined
 }
 
 interface PublishedBatch {

@@ -6,14 +6,18 @@ import { LetterWrites } from '../dead-letters/letter-writes.js'
 import { Requeue } from '../dead-letters/requeue.js'
 import { positionRecord } from '../opening/open-shard.js'
 import { positionBehind, type Position, type WindowName } from '../position.js'
+import type { Snapshot } from '../reading/snapshot.js'
 import type { Cursor, Page, PageReader } from '../reading/window-reader.js'
 import { WindowRecorder } from '../reading/window-recorder.js'
 import { BatchEncoder, type EncodedBatch } from './batch-encoder.js'
 import { BatchLimit } from './batch-limit.js'
+import { Confirmation, type WindowKey } from './confirmation.js'
+import { Demand } from './demand.js'
 import type { Exceptions } from './exceptions.js'
 import type { PublishedUpTo, PublishShardRequest } from './publish-shard.js'
 import { haltOf, refusedContent } from './refusals.js'
 import { Routes } from './routes.js'
+import { topicsOfRows } from './topics-of-rows.js'
 
 /** A page that was read, with what can be published of it. */
 interface ReadBatch {
@@ -72,7 +76,12 @@ export class ShardPublisher {
   #recorded: Promise<void> = Promise.resolve()
   /** Letters were written since the newest record, by whomever: the next position has to stand on a newer one. */
   #recordIsOld = true
-  #confirmed: WindowName | undefined
+  readonly #demand: Demand
+  readonly #confirmation: Confirmation
+  /** The newest confirmed window that a record carries. */
+  #confirmedRecorded: WindowKey | undefined
+  #proving: Promise<void> | undefined
+  readonly #ending = new AbortController()
   #movedAtMs = 0
   /** What the shard waits for, and how often it has tried. */
   #halt: { readonly error: OutboxError; readonly attempts: number } | undefined
@@ -97,7 +106,16 @@ export class ShardPublisher {
     this.#window = position.window
     this.#windowNumber = position.window.number
     this.#cursor = cursorAfter(position)
-    this.#confirmed = position.complete ? position.window : undefined
+    this.#demand = request.demand ?? new Demand()
+    this.#confirmedRecorded = open.confirmed
+    this.#confirmation = new Confirmation({
+      kafka,
+      producerIds: () => open.session.producerIds,
+      confirmed: open.confirmed,
+      complete: position.complete ? position.window : undefined,
+      inherited: position.unproven,
+      topicsOfRows: async (until) => await topicsOfRows(options, open, until),
+    })
     const relay = options.name
     const reads = new LetterReads(database.reader, condition)
     this.#writes = new LetterWrites(database.reader, { shard, epoch, lifeToken })
@@ -120,20 +138,30 @@ export class ShardPublisher {
     const { signal, observer } = this.#request
     await this.#book.load(this.#position.requeued ?? [])
     observer.setAside(0, this.#book.parked.size)
-    while (!signal.aborted) {
-      try {
-        await this.#publishOn()
-      } catch (error) {
-        await this.#getOver(await this.#failedFirst(error))
+    try {
+      while (!signal.aborted) {
+        try {
+          await this.#publishOn()
+        } catch (error) {
+          await this.#getOver(await this.#failedFirst(error))
+        }
       }
+    } finally {
+      this.#ending.abort()
+      await this.#proving
     }
-    return { position: this.#committed, window: { ...this.#window, number: this.#windowNumber } }
+    return {
+      position: this.#committed,
+      window: { ...this.#window, number: this.#windowNumber },
+      confirmed: this.#confirmation.confirmed,
+    }
   }
 
   /** Until the signal is aborted or something fails. */
   async #publishOn(): Promise<void> {
     const { signal, observer } = this.#request
     while (!signal.aborted) {
+      if (this.#demand.isRaised && this.#confirmation.isBehind) this.#prove()
       if (this.#requeue.isDue) {
         await this.#landAll()
         await this.#requeue.turn()
@@ -210,12 +238,13 @@ export class ShardPublisher {
       lastSeq: batch.lastSeq,
       complete,
       events: batch.events,
+      unproven: this.#confirmation.unprovenWith(batch.topics),
     })
     this.#position = position
     this.#cursor = cursorAfter(position)
     wakeup.reset()
     const receipt = await this.#commit(batch, position)
-    if (complete) this.#confirmed = position.window
+    if (complete) this.#confirmation.completed(position.window)
     this.#limit.committed()
     this.#passedHalt(batch, complete)
     this.#tell({ ...read, bytes: page.bytes, startedMs, receipt, position })
@@ -232,6 +261,7 @@ export class ShardPublisher {
       window: this.#window,
       events: batch.events,
       requeued: letters,
+      unproven: this.#confirmation.unprovenWith(batch.topics),
     })
     try {
       const receipt = await this.#commit(batch, position)
@@ -250,6 +280,7 @@ export class ShardPublisher {
     this.#request.observer.publishing(batch.topics)
     const receipt = await open.session.publish({ partitions, gate })
     this.#committed = position
+    this.#confirmation.placed(receipt)
     return receipt
   }
 
@@ -277,21 +308,76 @@ export class ShardPublisher {
     const { open, options, observer, wakeup, signal } = this.#request
     if (this.#cursor.to !== undefined) {
       // The last page was exactly full: the window ended with it.
-      this.#confirmed = this.#window
+      this.#confirmation.completed(this.#window)
       this.#cursor = { anchor: this.#window, from: this.#cursor.to, to: undefined, after: 0n }
       return
     }
     await page?.proven
-    if (page !== undefined && isDear(page) && performance.now() - this.#movedAtMs > moveEmptyAfterMs) {
-      this.#movedAtMs = performance.now()
-      this.#recordNextWindow(page)
-      await this.#recorded
-      this.#cursor = { anchor: this.#window, from: page.to, to: undefined, after: 0n }
-    }
+    const to = page?.to ?? this.#cursor.from
+    const { confirmed, isBehind } = this.#confirmation
+    if (confirmed !== this.#confirmedRecorded) await this.#moveTo(to)
+    else if (this.#demand.isRaised && !isBehind) await this.#publishEmpty(to)
+    else if (page !== undefined && isDear(page) && performance.now() - this.#movedAtMs > moveEmptyAfterMs)
+      await this.#moveTo(to)
     this.#passedHalt(undefined, true)
     observer.idle()
     channels.relayIdle.publish({ relay: options.name, shard: open.shard })
     if (!this.#requeue.hasMore) await wakeup.wait(signal)
+  }
+
+  /** An empty window, recorded, so that the next one begins behind it. */
+  async #moveTo(to: Snapshot): Promise<void> {
+    this.#movedAtMs = performance.now()
+    this.#recordNextWindow({ to, proven: Promise.resolve() })
+    await this.#recorded
+    this.#cursor = { anchor: this.#window, from: to, to: undefined, after: 0n }
+  }
+
+  /**
+   * An empty window that Kafka's position stands on, too: what is confirmed is never ahead of the position, so the
+   * windows before the confirmed one are needed by nobody. When rotation waits for a shard that has nothing to publish.
+   */
+  async #publishEmpty(to: Snapshot): Promise<void> {
+    const { open } = this.#request
+    const { from } = this.#cursor
+    await this.#moveTo(to)
+    const position = positionBehind(this.#committed, {
+      incarnation: open.incarnation,
+      window: this.#window,
+      from,
+      to,
+      complete: true,
+      events: 0,
+      unproven: this.#confirmation.unprovenWith([]),
+    })
+    this.#position = position
+    const receipt = await open.session.publish({
+      partitions: [positionRecord(open.progress, open.shard, position)],
+    })
+    this.#committed = position
+    this.#confirmation.placed(receipt)
+    this.#confirmation.completed(position.window)
+    this.#prove()
+  }
+
+  /** Beside publishing, which never waits for it. The next window record carries what is confirmed. */
+  #prove(): void {
+    if (this.#proving !== undefined) return
+    this.#demand.answer()
+    const { observer, wakeup, open, options } = this.#request
+    this.#proving = (async () => {
+      try {
+        await this.#confirmation.prove(this.#ending.signal)
+        await faultPoint('relay.confirmation.proven')
+        wakeup.wake()
+      } catch (error) {
+        if (this.#ending.signal.aborted) return
+        observer.unconfirmed(error)
+        channels.relayUnconfirmed.publish({ relay: options.name, shard: open.shard, error })
+      } finally {
+        this.#proving = undefined
+      }
+    })()
   }
 
   #recordNextWindow({ to, proven }: Pick<Page, 'to' | 'proven'>): void {
@@ -304,7 +390,8 @@ export class ShardPublisher {
     }
     this.#window = window
     this.#recordIsOld = false
-    const confirmed = this.#confirmed
+    const { confirmed } = this.#confirmation
+    this.#confirmedRecorded = confirmed
     this.#recorded = proven.then(() =>
       this.#recorder.record({ shard: open.shard, window, to, confirmed, lifeToken: open.lifeToken }),
     )
@@ -395,6 +482,7 @@ export class ShardPublisher {
     this.#window = this.#committed.window
     this.#cursor = cursorAfter(this.#committed)
     this.#recordIsOld = true
+    this.#confirmation.wentBack()
     this.#request.observer.wentBack()
   }
 }

@@ -99,9 +99,17 @@ function live({ range, members, own }: { range: string; members: string; own: st
 
 const select = `select ${columns.join(', ')} from outbox.events`
 
+// A process that stands still in the middle of a read keeps its locks on the slots until then, and rotation from emptying them.
+const standsStillMs = 10_000
+
 /** Settings of a read, for its transaction only: statistics are always wrong after TRUNCATE, so the planner is led. */
 export function readSettings(backlog: boolean): string {
-  const settings = ['enable_seqscan = off', 'jit = off', 'max_parallel_workers_per_gather = 0']
+  const settings = [
+    'enable_seqscan = off',
+    'jit = off',
+    'max_parallel_workers_per_gather = 0',
+    `idle_in_transaction_session_timeout = ${standsStillMs}`,
+  ]
   if (backlog) settings.push('enable_sort = off', 'enable_bitmapscan = off')
   return settings.map((setting) => `set local ${setting};`).join(' ')
 }

@@ -25,17 +25,20 @@ export class Wakeup implements Disposable {
   #wake: (() => void) | undefined
   /** A commit that came while nobody waited. */
   #missed = false
-  readonly #onCommitted = (): void => {
-    this.reset()
-    if (this.#wake === undefined) this.#missed = true
-    else this.#wake()
-  }
+  readonly #onCommitted = (): void => this.wake()
 
   constructor(options: WakeupOptions, signal?: WakeSignal) {
     this.#options = options
     this.#signal = signal
     channels.outboxCommitted.subscribe(this.#onCommitted)
     signal?.on(this.#onCommitted)
+  }
+
+  /** Ends the wait, or the next one, at once. */
+  wake(): void {
+    this.reset()
+    if (this.#wake === undefined) this.#missed = true
+    else this.#wake()
   }
 
   /** Something was found: the next waits are the shortest again. */

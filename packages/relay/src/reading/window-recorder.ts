@@ -8,8 +8,8 @@ export interface WindowRecord {
   readonly shard: number
   readonly window: WindowName
   readonly to: Snapshot
-  /** The newest window whose last batch is known to be committed in Kafka. */
-  readonly confirmed: WindowName | undefined
+  /** The newest window whose last batch is committed in Kafka for good: what rotation goes by. */
+  readonly confirmed: Pick<WindowName, 'generation' | 'epoch' | 'number'> | undefined
   readonly lifeToken: string
 }
 

@@ -62,7 +62,7 @@ interface Closing {
 
 async function shardsOf({ options, generation }: CloseGenerationRequest): Promise<readonly number[]> {
   await using database = await connectDatabase(options.db, options.name)
-  const { map } = await readDatabaseState(database.reader, 0, generation)
+  const { map } = await readDatabaseState(database.reader, { relay: options.name, shard: 0, generation })
   return map.shards.map(({ shard }) => shard)
 }
 
@@ -128,7 +128,7 @@ async function closeShard(
   if (open.position.closedFor === generation + 1) return
   const drained = new AbortController()
   using wakeup = new Wakeup(options)
-  const { position, window } = await publishShard({
+  const { position, window, confirmed } = await publishShard({
     options,
     open,
     kafka,
@@ -145,7 +145,7 @@ async function closeShard(
     shard: open.shard,
     window: last,
     to,
-    confirmed: position.window,
+    confirmed,
     lifeToken: open.lifeToken,
   })
   record.catch(() => undefined) // the gate of the transaction
@@ -173,7 +173,8 @@ select s.shard, m.generation, 0, 0, $2, r.to_snapshot
    and not exists (select from outbox.windows w
                     where w.shard = s.shard and w.generation = m.generation and w.window_number = 0)`
 
-async function beginNext(client: Client, generation: number): Promise<void> {
+/** Window 0 of each shard of a generation, at the recorded snapshot; does nothing when they are there. */
+export async function beginNext(client: Client, generation: number): Promise<void> {
   await client.query('begin isolation level read committed; set local synchronous_commit = on')
   try {
     await client.query('select pg_advisory_xact_lock($1, $2)', [lockClass, -1])

@@ -9,6 +9,7 @@ import type { OpenReader } from '../publishing/publish-shard.js'
 import { listen } from '../reading/listen.js'
 import { WakeSignal } from '../reading/wake-signal.js'
 import { closeGeneration } from '../resharding/close-generation.js'
+import { Rotator } from '../rotating/rotator.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
 import { planShare } from '../sharing/share-shards.js'
 import { ShardRunner, type RunnerEnd } from './shard-runner.js'
@@ -95,6 +96,8 @@ export class RelayRun {
   /** Resolves when the run was stopped; rejects when it cannot go on. */
   async start(): Promise<void> {
     const { signal } = this.#stopping
+    const ending = new AbortController()
+    this.#inBackground(this.#rotate(AbortSignal.any([signal, ending.signal])))
     try {
       for (let failures = 0; !signal.aborted && this.#failure === undefined;) {
         try {
@@ -111,11 +114,26 @@ export class RelayRun {
       this.#fail(error)
       throw error
     } finally {
+      ending.abort()
       await this.#stopRunners([...this.#runners.values()])
       await Promise.all(this.#tasks)
       // Stopped before anything was opened: what stood in the way says more than that it took too long.
       this.#tellFailed(this.#failure?.error ?? this.#lastError ?? signal.reason)
     }
+  }
+
+  async #rotate(signal: AbortSignal): Promise<void> {
+    const { options, metrics, log } = this.#parts
+    const rotator = new Rotator({
+      options,
+      shards: () => this.shards,
+      confirm: (shards) => {
+        for (const shard of shards) this.#runners.get(shard)?.confirm()
+      },
+      observer: metrics.ofRotation(),
+      log,
+    })
+    await rotator.run(signal)
   }
 
   /** Beats and shares over one connection, until it is lost or the run is stopped. */

@@ -3,6 +3,7 @@ import { connectKafka, type KafkaClient } from '@oncebox/kafka'
 import { bounded, connectDatabase } from '../database-connections.js'
 import { openShard } from '../opening/open-shard.js'
 import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
+import { Demand } from '../publishing/demand.js'
 import { publishShard, type OpenReader, type PublishObserver } from '../publishing/publish-shard.js'
 import type { WakeSignal } from '../reading/wake-signal.js'
 import { Wakeup } from '../reading/wakeup.js'
@@ -48,6 +49,8 @@ export class ShardRunner {
   readonly ended: Promise<RunnerEnd>
   readonly #request: ShardRunnerRequest
   readonly #stopping = new AbortController()
+  readonly #demand = new Demand()
+  #wakeup: Wakeup | undefined
   readonly #firstOpened: Promise<void>
   #tellOpened: () => void = () => undefined
   #epoch: number
@@ -57,6 +60,7 @@ export class ShardRunner {
   /** The open shard waits for a topic, or for an event of its own. */
   #waits = false
   #lastError: unknown
+  #unconfirmedReason: string | undefined
 
   constructor(request: ShardRunnerRequest) {
     this.shard = request.shard
@@ -89,6 +93,12 @@ export class ShardRunner {
     await Promise.race([this.#firstOpened, this.ended])
   }
 
+  /** Rotation waits for this shard: soon its window records say what of it is published for good. */
+  confirm(): void {
+    this.#demand.raise()
+    this.#wakeup?.wake()
+  }
+
   /** Finishes what is in hand and ends. */
   stop(): void {
     this.#stopping.abort()
@@ -97,6 +107,7 @@ export class ShardRunner {
   async #run(): Promise<RunnerEnd> {
     const { signal } = this.#stopping
     using wakeup = new Wakeup(this.#request.options, this.#request.wake)
+    this.#wakeup = wakeup
     while (!signal.aborted) {
       try {
         await this.#openAndPublish(wakeup, signal)
@@ -156,6 +167,7 @@ export class ShardRunner {
           wakeup,
           observer: this.#observer,
           openReader,
+          demand: this.#demand,
           signal,
         })
       } finally {
@@ -192,6 +204,7 @@ export class ShardRunner {
       observer.lettersWait(error)
       log.warn({ shard, err: error, ...troubleOf(error) }, 'dead letters wait for their topic')
     },
+    unconfirmed: (error) => this.#tellUnconfirmed(error),
   }
 
   /** Said once for each reason, however often it is tried again. */
@@ -221,6 +234,19 @@ export class ShardRunner {
     if (!this.#waits && this.#board.status.state !== 'publishing') this.#board.enter('publishing')
   }
 
+  /** Asked again and again while rotation is due: said once for each reason. */
+  #tellUnconfirmed(error: unknown): void {
+    const { shard, observer, log } = this.#request
+    observer.unconfirmed(error)
+    const reason = OutboxError.is(error) ? error.code : String(error)
+    if (reason === this.#unconfirmedReason) return
+    this.#unconfirmedReason = reason
+    log.warn(
+      { shard, err: error, ...remedyOf(error) },
+      'what was published cannot be confirmed: its rows stay, rotation waits',
+    )
+  }
+
   async #backOff(error: unknown, signal: AbortSignal): Promise<void> {
     const { options, shard, observer, log } = this.#request
     const delayMs = nextDelayMs(reopenBackoff, ++this.#failedAttempts)
@@ -234,6 +260,9 @@ export class ShardRunner {
     await delay(delayMs, signal).catch(() => undefined)
   }
 }
+
+const remedyOf = (error: unknown): { remedy?: string } =>
+  OutboxError.is(error) ? { remedy: error.remedy } : {}
 
 /** Somebody else has the shard, or the shards were cut anew: this process has no say about it any more. */
 const isLoss = (error: unknown): error is OutboxError =>

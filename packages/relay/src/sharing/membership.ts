@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import { OutboxError } from '@oncebox/core'
 import { bounded } from '../database-connections.js'
+import { removed } from '../opening/database-state.js'
 import { parseShardMap, type ShardMap } from './shard-map.js'
 import type { SharingView } from './share-shards.js'
 
@@ -28,6 +29,7 @@ interface SharingRow {
   readonly generation: number
   readonly map: unknown
   readonly begun: boolean
+  readonly removed: boolean
   readonly members: readonly string[]
   readonly claims: readonly { readonly shard: number; readonly epoch: number; readonly holder: string }[]
 }
@@ -54,7 +56,10 @@ select pg_is_in_recovery() as standby, map.generation, map.map,
        map.generation = 1 or not exists (
          select from jsonb_to_recordset(map.map -> 'shards') as s(shard smallint)
           where not exists (select from outbox.windows w
-                             where w.shard = s.shard and w.generation = map.generation and w.window_number = 0)) as begun,
+                             where w.shard = s.shard and w.generation = map.generation and w.window_number = 0)
+            and not exists (select from outbox.initialised i
+                             where i.shard = s.shard and i.generation = map.generation)) as begun,
+       exists (select from outbox.removals where relay = $1) as removed,
        (select coalesce(json_agg(holder order by holder), '[]') from members) as members,
        (select coalesce(json_agg(json_build_object('shard', s.shard, 'epoch', c.epoch,
                  'holder', case when r.epoch is null and c.generation = map.generation then c.holder else '' end) order by s.shard), '[]')
@@ -83,7 +88,7 @@ export class Membership {
 
   /**
    * One heartbeat.
-   * @throws OutboxError RELAY_STANDBY_REFUSED, RELAY_SHARD_MAP_INVALID, OUTBOX_SCHEMA_MISSING; a driver error
+   * @throws OutboxError RELAY_STANDBY_REFUSED, RELAY_REMOVED, RELAY_SHARD_MAP_INVALID, OUTBOX_SCHEMA_MISSING; a driver error
    */
   async beat(): Promise<Sharing> {
     return await this.#inTurn(async () => {
@@ -119,12 +124,13 @@ export class Membership {
   }
 
   async #look(): Promise<Sharing> {
-    const { rows } = await this.#client.query<SharingRow>(readSharing)
+    const { rows } = await this.#client.query<SharingRow>(readSharing, [this.#options.relay])
     const [row] = rows
     if (row === undefined)
       throw new OutboxError('OUTBOX_SCHEMA_MISSING', 'outbox.shard_map is empty: the schema is damaged')
     if (row.standby)
       throw new OutboxError('RELAY_STANDBY_REFUSED', 'the database is a standby (pg_is_in_recovery)')
+    if (row.removed) throw removed(this.#options.relay)
     return this.#read(row)
   }
 
