@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { afterEach, expect, test } from 'vitest'
 import { installFaultHandler } from '@oncebox/core'
 import { createRelay } from '../src/index.js'
-import { setUp, untilPublished, untilSeen } from './bed.js'
+import { insertEvent, setUp, untilPublished, untilSeen } from './bed.js'
 
 afterEach(() => installFaultHandler(undefined))
 
@@ -98,4 +98,23 @@ test('a record that is gone while the relay idles is noticed by the next poll, a
   await bed.pool.query('delete from outbox.windows where window_number > 0')
   expect(await doubt).toMatchObject({ error: { code: 'RELAY_LIFE_ENDED' } })
   await expect(relay.stopped).rejects.toMatchObject({ code: 'RELAY_HISTORY_DIVERGED' })
+})
+
+// The proof of a read comes while its batch is on its way: EndTxn waits for it.
+test('events that are read behind a record that is gone are not committed', async () => {
+  await using bed = await setUp()
+  await using relay = createRelay(bed.options)
+  const published = untilPublished(bed.relayName, 1)
+  await relay.start()
+  await bed.emit(['a'])
+  await published
+  const doubt = untilSeen('relayReopening', bed.relayName)
+  const client = await bed.pool.connect()
+  await client.query('begin; delete from outbox.windows where window_number > 0')
+  await client.query(insertEvent, [bed.topic, 'b', Buffer.from('{}')])
+  await client.query('commit')
+  client.release()
+  expect(await doubt).toMatchObject({ error: { code: 'RELAY_LIFE_ENDED' } })
+  await expect(relay.stopped).rejects.toMatchObject({ code: 'RELAY_HISTORY_DIVERGED' })
+  expect((await bed.published()).map(({ key }) => key)).toEqual(['a'])
 })

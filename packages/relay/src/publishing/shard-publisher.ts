@@ -392,9 +392,10 @@ export class ShardPublisher {
     this.#recordIsOld = false
     const { confirmed } = this.#confirmation
     this.#confirmedRecorded = confirmed
-    this.#recorded = proven.then(() =>
-      this.#recorder.record({ shard: open.shard, window, to, confirmed, lifeToken: open.lifeToken }),
-    )
+    const record = { shard: open.shard, window, to, confirmed, lifeToken: open.lifeToken }
+    // Side by side: one after the other, they take longer than the broker. A record whose proof fails is of a window that is
+    // never used, as that of a batch that is aborted.
+    this.#recorded = Promise.all([proven, this.#recorder.record(record)]).then(() => undefined)
     this.#recorded.catch(() => undefined)
   }
 

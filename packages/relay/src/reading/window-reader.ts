@@ -35,8 +35,8 @@ export interface Page {
   /** Members of the open list of `from` that were looked up: a measure of what a poll costs. */
   readonly endedCount: number
   /**
-   * Resolves when what the read stands on is proven. The rows may be produced before, and neither committed nor their window
-   * recorded. Rejects with RELAY_LIFE_ENDED or RELAY_FENCED.
+   * Resolves when what the read stands on is proven. The rows may be produced before, and their window recorded, but they are not
+   * committed, and nothing is read behind them. Rejects with RELAY_LIFE_ENDED or RELAY_FENCED.
    */
   readonly proven: Promise<void>
 }
