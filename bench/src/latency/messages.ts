@@ -5,6 +5,8 @@ export interface Emission {
   readonly from: number
   readonly events: number
   readonly perSecond: number
+  /** Whether the relay is told of each commit by NOTIFY. */
+  readonly notify?: boolean
 }
 
 /** One event, as its writer saw it: the statement or the send goes out, its answer is in. */

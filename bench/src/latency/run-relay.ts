@@ -47,6 +47,8 @@ const relay = createRelay({
   name: passed('BENCH_NAME'),
   db: { connectionString: passed('BENCH_DATABASE_URL') },
   kafka: { brokers: passed('BENCH_BROKERS').split(',') },
+  // Heard only while the writers notify; polls are the defaults.
+  poll: { listen: true },
   logger: { info: () => undefined, warn: tell, error: tell },
 })
 await relay.start()
