@@ -46,3 +46,4 @@ export type {
   Transaction,
   TransactionSession,
 } from './session/transaction-session.js'
+export { countBrokers, readTopicHealth, type TopicHealth } from './reading/topic-health.js'

@@ -21,3 +21,5 @@ export { readStatus, type MemberOfRelay, type OutboxStatus, type ShardOfOutbox }
 export { tailEvents, type TailedEvent, type TailOptions } from './inspecting/tail.js'
 export type { UnreadyReason } from './observing/readiness.js'
 export type { ShardState, ShardStatus, ShardTrouble } from './running/shard-status.js'
+export { examine } from './examining/examine.js'
+export type { Finding, FindingLevel } from './examining/finding.js'

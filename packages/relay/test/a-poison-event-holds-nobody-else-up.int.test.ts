@@ -167,7 +167,7 @@ test('a shard parks no more keys than it may: it waits, typed, and goes on when 
   ])
 })
 
-test('parked keys are remembered by whoever opens the shard next, and by more than it may park it is not opened', async () => {
+test('parked keys are remembered by whoever opens the shard next; with more than it may park, it parks no other until they are dealt with', async () => {
   await using bed = await setUp()
   await setTopicConfig(bed.topic, small)
   await bed.emit(['a', 'b'], tooLarge)
@@ -183,6 +183,16 @@ test('parked keys are remembered by whoever opens the shard next, and by more th
   await using relay = createRelay({ ...bed.options, poison: { parkedKeysMax: 1 } })
   const halted = untilSeen('relayHalted', bed.relayName)
   await relay.start()
+  await bed.emit(['d'], tooLarge)
   expect(await halted).toMatchObject({ error: { code: 'RELAY_PARKED_KEYS_FULL' } })
   expect(relay.status).toMatchObject([{ state: 'halted', why: { code: 'RELAY_PARKED_KEYS_FULL' } }])
+  const resumed = untilSeen('relayResumed', bed.relayName)
+  await bed.request('discard')
+  await resumed
+  expect((await bed.letters()).map(({ key, state }) => [key, state])).toEqual([
+    ['a', 'discarded'],
+    ['b', 'discarded'],
+    ['a', 'discarded'],
+    ['d', 'dead'],
+  ])
 })

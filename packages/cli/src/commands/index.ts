@@ -1,5 +1,6 @@
 import type { Command } from '../command.js'
 import { deadLetters } from './dead-letters.js'
+import { doctor } from './doctor.js'
 import { lag } from './lag.js'
 import { migrate } from './migrate.js'
 import { relay } from './relay.js'
@@ -14,6 +15,7 @@ export const commands: readonly Command[] = [
   status,
   lag,
   tail,
+  doctor,
   deadLetters,
   reshard,
   relayRemove,

@@ -15,6 +15,9 @@ interface MetadataTopic {
     readonly errorCode: number
     readonly index: number
     readonly leaderId: number
+    /** Ids of the brokers that keep it, and of those of them that are in sync. */
+    readonly replicas: readonly number[]
+    readonly inSync: readonly number[]
   }[]
 }
 
@@ -46,11 +49,13 @@ export const metadata: Api<{ readonly topics: readonly string[] }, MetadataAnswe
       const topicId = reader.uuid()
       reader.boolean() // internal
       const partitions = reader.compactArray(() => {
-        const partition = { errorCode: reader.int16(), index: reader.int32(), leaderId: reader.int32() }
+        const led = { errorCode: reader.int16(), index: reader.int32(), leaderId: reader.int32() }
         reader.int32() // leader epoch
-        for (const _list of ['replicas', 'in sync', 'offline']) reader.compactArray(() => reader.int32())
+        const replicas = reader.compactArray(() => reader.int32())
+        const inSync = reader.compactArray(() => reader.int32())
+        reader.compactArray(() => reader.int32()) // offline
         reader.tags()
-        return partition
+        return { ...led, replicas, inSync }
       })
       reader.int32() // authorized operations
       reader.tags()

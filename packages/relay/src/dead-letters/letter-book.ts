@@ -1,4 +1,4 @@
-import { channels, faultPoint, OutboxError } from '@oncebox/core'
+import { channels, faultPoint } from '@oncebox/core'
 import type { SetAside } from '../publishing/exceptions.js'
 import type { CopyRows } from '../reading/copy-rows.js'
 import { column } from '../reading/read-window.js'
@@ -11,7 +11,6 @@ export interface LetterBookParts {
   readonly shard: number
   readonly reads: LetterReads
   readonly writes: LetterWrites
-  readonly parkedKeysMax: number
 }
 
 const openLettersPage = 10_000
@@ -35,7 +34,11 @@ export class LetterBook {
   /**
    * Reads what an earlier holder has left.
    * @param republished Letters that the last position in Kafka says were published: the database may not know it yet.
-   * @throws OutboxError RELAY_PARKED_KEYS_FULL, RELAY_FENCED, RELAY_LIFE_ENDED
+   *
+   * More keys than the shard may park are taken over all the same, whether it may park fewer now or shards were merged: else
+   * nobody could requeue or discard them. No further one is parked until there is room.
+   *
+   * @throws OutboxError RELAY_FENCED, RELAY_LIFE_ENDED
    */
   async load(republished: readonly number[]): Promise<void> {
     const { reads, writes } = this.#parts
@@ -47,7 +50,7 @@ export class LetterBook {
       for (const { queue, topic, key, parksKey, refused } of page) {
         const isFirst = !parksKey || key === null || !this.parked.has(topic, key)
         if (isFirst && !refused) this.due.set(queue, 0)
-        if (parksKey && key !== null) this.#park(topic, key)
+        if (parksKey && key !== null) this.parked.add(topic, key)
       }
       const last = page.at(-1)
       if (last === undefined || page.length < openLettersPage) return
@@ -88,19 +91,6 @@ export class LetterBook {
       code: refusal?.code ?? null,
     }))
     channels.relayDeadLettered.publish({ relay, shard, letters })
-  }
-
-  #park(topic: string, key: Buffer): void {
-    const { parkedKeysMax, shard } = this.#parts
-    this.parked.add(topic, key)
-    if (this.parked.size > parkedKeysMax)
-      throw new OutboxError(
-        'RELAY_PARKED_KEYS_FULL',
-        `shard ${shard} has more than ${parkedKeysMax} parked keys`,
-        {
-          details: { shard, parkedKeysMax },
-        },
-      )
   }
 }
 

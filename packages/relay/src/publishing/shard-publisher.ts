@@ -120,7 +120,7 @@ export class ShardPublisher {
     const reads = new LetterReads(database.reader, condition)
     this.#writes = new LetterWrites(database.reader, { shard, epoch, lifeToken })
     const letters = { relay, shard, reads, writes: this.#writes }
-    this.#book = new LetterBook({ ...letters, parkedKeysMax: options.poison.parkedKeysMax })
+    this.#book = new LetterBook(letters)
     this.#requeue = new Requeue({
       ...letters,
       book: this.#book,

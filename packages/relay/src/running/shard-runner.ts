@@ -253,9 +253,7 @@ export class ShardRunner {
     channels.relayReopening.publish({ relay: options.name, shard, error })
     observer.reopening(error)
     this.activity.backingOff()
-    // Its parked keys are read when a shard is opened.
-    if (OutboxError.is(error, 'RELAY_PARKED_KEYS_FULL')) this.#halted(error)
-    else this.#board.enter('reopening', error)
+    this.#board.enter('reopening', error)
     log.warn({ shard, err: error, delayMs: Math.round(delayMs) }, 'opening again from the position in Kafka')
     await delay(delayMs, signal).catch(() => undefined)
   }
