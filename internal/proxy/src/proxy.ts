@@ -36,6 +36,8 @@ export interface Proxy extends AsyncDisposable {
   latency(ms: number): void
   /** Resets every connection. New ones are accepted. */
   cutAll(): void
+  /** New connections go to another server, as after a failover. Those that are open stay where they are: see cutAll. */
+  moveTo(upstream: Upstream): void
 }
 
 const failuresMax = 100
@@ -49,7 +51,9 @@ const failuresMax = 100
  * const frame = await rule.fired
  * await frame.deliver()
  */
-export async function startProxy({ protocol, upstream }: StartProxyOptions): Promise<Proxy> {
+export async function startProxy(options: StartProxyOptions): Promise<Proxy> {
+  const { protocol } = options
+  let { upstream } = options
   const framing = framingOf(protocol)
   const rules = new Rules(framing)
   const weather = new Weather()
@@ -85,6 +89,9 @@ export async function startProxy({ protocol, upstream }: StartProxyOptions): Pro
     heal: () => weather.heal(),
     latency: (ms) => weather.setLatency(ms),
     cutAll,
+    moveTo: (other) => {
+      upstream = other
+    },
     async [Symbol.asyncDispose]() {
       rules.removeAll()
       cutAll()

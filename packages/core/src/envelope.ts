@@ -15,6 +15,16 @@ export const envelopeHeaders = {
   tracestate: 'tracestate',
 } as const
 
+/**
+ * Beside the envelope, on records that were published out of their turn: `adopted` by `oncebox adopt`, with the generation
+ * of the shard map that it made; `replayed` by `oncebox replay`, with the time; `replayedFrom` names the event's own topic.
+ */
+export const outOfTurnHeaders = {
+  adopted: 'oncebox_adopted',
+  replayed: 'oncebox_replayed',
+  replayedFrom: 'oncebox_replayed_from',
+} as const
+
 /** The attributes of one event. */
 export interface Envelope {
   /** UUID v7. Unique within `source`; consumers dedup by (source, id). */

@@ -63,7 +63,7 @@ export const errorCodes = {
   ),
   RELAY_HISTORY_DIVERGED: row(
     false,
-    'do not start it again as it is: the database and Kafka disagree about what was published, and going on would lose or double events; compare the two as docs/reference/errors.md tells',
+    'check first that it is the right database and the right Kafka; then run oncebox adopt --dry-run, which compares both and says what is missing, and oncebox adopt, which publishes just that and lets the relay go on',
   ),
   RELAY_STANDBY_REFUSED: row(
     false,
@@ -95,6 +95,11 @@ export const errorCodes = {
   RELAY_RESHARDING: row(
     true,
     'wait for oncebox reshard; if it was interrupted, run it again with the same arguments',
+  ),
+  RELAY_ADOPTING: row(true, 'wait for oncebox adopt; if it was interrupted, run it again'),
+  RELAY_ADOPTION_REFUSED: row(
+    false,
+    'look at what the message names: with the right database and the right Kafka, oncebox adopt finds what both have in common',
   ),
   RELAY_SHARD_MAP_INVALID: row(
     false,
@@ -128,7 +133,7 @@ export const errorCodes = {
   ),
   KAFKA_TRANSACTION_TORN: row(
     false,
-    'leave the partition alone: no transaction of this session may be aborted on it; give the topic replication 3, and see docs/reference/errors.md',
+    'run oncebox adopt: it ends the transaction on that partition and publishes what is absent; until then no transaction of this relay may touch the partition. Give the topic replication 3',
   ),
   KAFKA_PARTITION_UNSTABLE: row(
     true,
@@ -190,7 +195,11 @@ export const errorCodes = {
   ),
   KAFKA_PROGRESS_BLOCKED: row(
     true,
-    'end the open transaction on the progress partition that the message names, or wait for its timeout',
+    "end the open transaction on the progress partition that the message names, or wait for its timeout; if it is the relay's own (KAFKA-20734), run oncebox adopt",
+  ),
+  KAFKA_PARTITION_UNDECIDED: row(
+    true,
+    'end the open transaction that the message names, or wait for its timeout, and run the command again',
   ),
   KAFKA_PROGRESS_CORRUPT: row(
     false,

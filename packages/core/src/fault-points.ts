@@ -34,6 +34,12 @@ export const faultPoints = {
   'relay.rotation.emptied': 'a slot was emptied',
   'relay.removal.recorded':
     'the relay is removed and its shards are fenced, the next generation has no beginning',
+  'relay.adopt.fenced':
+    'adopt has fenced every relay and begun a shard map, and has not looked at what was published',
+  'relay.adopt.compared': 'adopt knows what is absent from the topics, and has published none of it',
+  'relay.adopt.published': 'a batch of what was absent is committed, the database says nothing of it',
+  'relay.adopt.recorded': 'the database has the beginning of the new shards, Kafka has no position of theirs',
+  'relay.adopt.positioned': 'Kafka has the position of a new shard, the database does not say so',
   'consumer.attempt.started': 'the attempt is recorded, the handler has not run',
   'consumer.mark.inserted': 'the dedup mark is inserted, the handler has not run',
   'consumer.effect.done': 'the handler has run, COMMIT is not sent',

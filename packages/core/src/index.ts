@@ -12,6 +12,7 @@ export {
   envelopeHeaders,
   headerText,
   isReservedHeader,
+  outOfTurnHeaders,
   readEnvelope,
   type Envelope,
   type HeaderBag,

@@ -30,9 +30,17 @@ export {
 } from './reading/fetch-loop.js'
 export type { FetchedBatch, LogOffsets } from './reading/fetched-batch.js'
 export type { PartitionStart } from './reading/partition-cursor.js'
+export {
+  offsetSince,
+  untilDecided,
+  type DecidedRange,
+  type UntilDecidedOptions,
+} from './reading/decided-offsets.js'
 export { readLastValue, type ReadLastValueOptions } from './reading/read-last-value.js'
 export { readPartition, type ReadPartitionOptions } from './reading/read-partition.js'
 export { untilStable, type UntilStableOptions, type WrittenUpTo } from './reading/until-stable.js'
+export { readUndecided, type ReadUndecidedOptions, type UndecidedRecord } from './reading/read-undecided.js'
+export { readTopicSettings } from './reading/topic-settings.js'
 export { readTopicOffsets, type PartitionOffsets, type TopicOffsets } from './reading/topic-offsets.js'
 export type { ConsumedRecord } from './records/batch-record.js'
 export { encodeHeader } from './records/header.js'
@@ -47,3 +55,11 @@ export type {
   TransactionSession,
 } from './session/transaction-session.js'
 export { countBrokers, readTopicHealth, type TopicHealth } from './reading/topic-health.js'
+export {
+  findTornTransactions,
+  holdIds,
+  type FindTornOptions,
+  type HeldIds,
+  type HoldIdsOptions,
+  type TornTransaction,
+} from './session/torn-transactions.js'

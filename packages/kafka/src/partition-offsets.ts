@@ -33,6 +33,27 @@ export async function lastStableOffset(
   return await listedOffset(cluster, at, { isolation: 'read-committed', position: 'latest' }, deadline)
 }
 
+/** Everything below it is replicated: no record of an open transaction, acknowledged before this call, is above it. */
+export async function highWatermark(
+  cluster: Cluster,
+  at: PartitionAddress,
+  deadline: Deadline,
+): Promise<bigint> {
+  return await listedOffset(cluster, at, { isolation: 'read-uncommitted', position: 'latest' }, deadline)
+}
+
+/** The first offset whose record is not older than this; undefined when all are. */
+export async function offsetAtTime(
+  cluster: Cluster,
+  at: PartitionAddress,
+  timestampMs: number,
+  deadline: Deadline,
+): Promise<bigint | undefined> {
+  const what = { isolation: 'read-uncommitted', position: timestampMs } as const
+  const offset = await listedOffset(cluster, at, what, deadline)
+  return offset < 0n ? undefined : offset
+}
+
 const unanswered = { errorCode: errorCode.UNKNOWN_SERVER_ERROR, offset: -1n }
 
 /** ListOffsets of one partition. */

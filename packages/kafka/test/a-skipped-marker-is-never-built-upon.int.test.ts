@@ -3,7 +3,16 @@ import { installFaultHandler } from '@oncebox/core'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { clusterOf } from '../src/cluster.js'
 import { Deadline } from '../src/deadline.js'
-import { connectKafka, openSession, type KafkaClient, type OpenSessionOptions } from '../src/index.js'
+import {
+  connectKafka,
+  holdIds,
+  openSession,
+  readPartition,
+  readUndecided,
+  untilDecided,
+  type KafkaClient,
+  type OpenSessionOptions,
+} from '../src/index.js'
 import { openTransactions } from '../src/partition-offsets.js'
 import { recordsOf } from './fixture.js'
 
@@ -117,4 +126,44 @@ test('a session does not claim a progress partition on which a marker of its own
     code: 'KAFKA_PROGRESS_BLOCKED',
     outcome: 'not-committed',
   })
+})
+
+/** What read_committed readers see. */
+async function visible(topic: string): Promise<string[]> {
+  await untilDecided(client, topic, { withinMs: 30_000 })
+  const seen: string[] = []
+  for await (const { value } of readPartition(client, { topic, partition: 0 })) seen.push(String(value))
+  return seen
+}
+
+const undecided = async (topic: string) => {
+  const seen: { readonly text: string; readonly outcome: string }[] = []
+  for await (const { record, outcome } of readUndecided(client, { topic, partition: 0, fromOffset: 0n }))
+    seen.push({ text: String(record.value), outcome })
+  return seen
+}
+
+test.for([
+  ['commit', ['committed']],
+  ['abort', []],
+] as const)('whoever holds the id can end it there: %s', async ([how, seen]) => {
+  const { topic, transactionalIds, session } = await tornCommit()
+  await session.close()
+  await using held = await holdIds(client, { transactionalIds, transactionTimeoutMs: 30_000 })
+  const found = await held.tornOn({ topic, partition: 0 }, { patienceMs: 1_000 })
+  expect(found).toMatchObject([
+    { topic, partition: 0, transactionalId: transactionalIds[0], startOffset: 0n },
+  ])
+  expect(await undecided(topic)).toEqual([{ text: 'committed', outcome: 'open' }])
+  await expect(untilDecided(client, topic, { withinMs: 500 })).rejects.toMatchObject({
+    code: 'KAFKA_PARTITION_UNDECIDED',
+    details: { producerIds: [String(found[0]?.producerId)] },
+  })
+  for (const each of found) await held.end(each, how)
+  expect(await held.tornOn({ topic, partition: 0 }, { patienceMs: 0 })).toEqual([])
+  expect(await visible(topic)).toEqual(seen)
+
+  const next = await open({ transactionalIds, ...impatient })
+  await next.publish({ partitions: [records(topic, 'again')] })
+  expect(await visible(topic)).toEqual([...seen, 'again'])
 })

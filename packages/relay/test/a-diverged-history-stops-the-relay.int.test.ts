@@ -8,7 +8,7 @@ import { outboxTemplate, setUp, untilPublished, type Bed } from './bed.js'
 // typed, with the remedy that says what to run.
 const diverged = {
   code: 'RELAY_HISTORY_DIVERGED',
-  remedy: expect.stringContaining('errors.md') as string,
+  remedy: expect.stringContaining('oncebox adopt') as string,
 }
 
 test('a database restored to an older state', async () => {

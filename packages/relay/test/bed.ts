@@ -56,17 +56,23 @@ export const outboxTemplate = {
 }
 
 export async function setUp(
-  options: { partitions?: number; serverUrl?: string; relay?: Partial<RelayOptions> } = {},
+  options: {
+    partitions?: number
+    serverUrl?: string
+    /** Another Kafka than the shared stack's, and the broker that keeps each partition. */
+    kafka?: { readonly brokers: readonly string[]; readonly assignment: readonly (readonly number[])[] }
+    relay?: Partial<RelayOptions>
+  } = {},
 ): Promise<Bed> {
   const database: TestDatabase =
     options.serverUrl === undefined
       ? await createDatabase({ template: outboxTemplate })
       : await createDatabase({ template: outboxTemplate, serverUrl: options.serverUrl })
-  const topic = await createTopic('events', { partitions: options.partitions ?? 3 })
+  const topic = await createTopic('events', options.kafka ?? { partitions: options.partitions ?? 3 })
   const pool = new pg.Pool({ connectionString: database.url, max: 20 })
   pool.on('error', () => undefined)
   const relayName = randomName('relay')
-  const brokers = [...sharedStack().kafka.brokers]
+  const brokers = [...(options.kafka ?? sharedStack().kafka).brokers]
   const bed: Bed = {
     url: database.url,
     topic,
@@ -296,7 +302,7 @@ export async function untilIdleAt(bed: Bed): Promise<void> {
 const cli = fileURLToPath(new URL('../../cli/dist/main.js', import.meta.url))
 const agent = fileURLToPath(new URL('../../../internal/faults/dist/agent.js', import.meta.url))
 
-/** A relay daemon in a process of its own, as operators run it. */
+/** A relay daemon, or another command, in a process of its own, as operators run it. */
 export interface RelayProcess {
   readonly child: ChildProcess
   /** Resolves with how it ended. */
@@ -307,9 +313,9 @@ export interface RelayProcess {
 
 export function startRelayProcess(
   bed: Bed,
-  options: { fault?: string; env?: Record<string, string> } = {},
+  options: { fault?: string; env?: Record<string, string>; command?: readonly string[] } = {},
 ): RelayProcess {
-  const child = spawn(process.execPath, ['--import', agent, cli, 'relay'], {
+  const child = spawn(process.execPath, ['--import', agent, cli, ...(options.command ?? ['relay'])], {
     env: {
       ...process.env,
       ONCEBOX_RELAY_NAME: bed.relayName,

@@ -1,4 +1,5 @@
 import type { Command } from '../command.js'
+import { adopt } from './adopt.js'
 import { deadLetters } from './dead-letters.js'
 import { doctor } from './doctor.js'
 import { lag } from './lag.js'
@@ -19,4 +20,5 @@ export const commands: readonly Command[] = [
   deadLetters,
   reshard,
   relayRemove,
+  adopt,
 ]

@@ -5,7 +5,8 @@ export interface ListOffsetsRequest {
   readonly partitions: readonly number[]
   /** `read-committed` turns `latest` into the last stable offset. */
   readonly isolation: 'read-committed' | 'read-uncommitted'
-  readonly position: 'earliest' | 'latest'
+  /** A number is a time: the first offset whose record is not older, -1 when there is none. */
+  readonly position: 'earliest' | 'latest' | number
 }
 
 export interface ListOffsetsAnswer {
@@ -29,7 +30,7 @@ export const listOffsets: Api<ListOffsetsRequest, ListOffsetsAnswer> = {
       writer.compactString(topic)
       writer.compactArray(request.partitions, (partition) => {
         writer.int32(partition).int32(-1) // any leader epoch
-        writer.int64(request.position === 'earliest' ? -2n : -1n).noTags()
+        writer.int64(timestampOf(request.position)).noTags()
       })
       writer.noTags()
     })
@@ -55,3 +56,6 @@ export const listOffsets: Api<ListOffsetsRequest, ListOffsetsAnswer> = {
     return { throttleMs, partitions: topics.flat() }
   },
 }
+
+const timestampOf = (position: ListOffsetsRequest['position']): bigint =>
+  typeof position === 'number' ? BigInt(position) : position === 'earliest' ? -2n : -1n

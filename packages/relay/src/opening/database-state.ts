@@ -35,8 +35,9 @@ const readState = `
 select (select token from outbox.life) as token,
        m.generation, m.map, (select max(generation) from outbox.shard_map) as newest,
        m.generation = 1 or i.shard is not null
-         or exists (select from outbox.windows w
-                     where w.shard = $1 and w.generation = m.generation and w.window_number = 0) as begun,
+         or m.map -> 'adoption' is distinct from 'true'
+            and exists (select from outbox.windows w
+                         where w.shard = $1 and w.generation = m.generation and w.window_number = 0) as begun,
        i.shard is not null as initialised,
        exists (select from outbox.removals where relay = $3) as removed,
        b.kafka_cluster_id as cluster_id, b.progress_topic_id as topic_id

@@ -62,16 +62,22 @@ async function find(client: Client, { shard, generation }: GenesisRequest): Prom
   }
 }
 
-/** Records that Kafka holds a position of this shard: from now on its absence means loss. */
+/** Records that Kafka holds a position of these shards: from now on its absence means loss. */
 export async function recordInitialised(
   client: Client,
-  row: { shard: number; generation: number; relay: string; clusterId: string; progressTopicId: string },
+  row: {
+    shards: readonly number[]
+    generation: number
+    relay: string
+    clusterId: string
+    progressTopicId: string
+  },
 ): Promise<void> {
   await client.query('begin isolation level read committed; set local synchronous_commit = on')
   await client.query(
     `insert into outbox.initialised (shard, generation, relay, kafka_cluster_id, progress_topic_id)
-     values ($1, $2, $3, $4, $5) on conflict do nothing`,
-    [row.shard, row.generation, row.relay, row.clusterId, row.progressTopicId],
+     select shard, $2, $3, $4, $5 from unnest($1::smallint[]) as shard on conflict do nothing`,
+    [row.shards, row.generation, row.relay, row.clusterId, row.progressTopicId],
   )
   await client.query('commit')
 }

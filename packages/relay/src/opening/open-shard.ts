@@ -57,7 +57,7 @@ export interface OpenShardRequest {
 // Two constant keys, so that compaction keeps the newest of each: under one, the claim would remove the position.
 /** Of the records that say how far a shard is. */
 export const positionKey = Buffer.from('position')
-const claimKey = Buffer.from('claim')
+export const claimKey = Buffer.from('claim')
 /** Claims and aborted positions behind the last position, with their markers, that make it worth being committed again. */
 const renewedBehind = 10_000n
 
@@ -72,6 +72,7 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
   const before = await readDatabaseState(database.reader, { relay: options.name, shard, generation })
   const definition = definitionOf(before, request)
   if (!before.begun) {
+    if (before.map.isAdoption) throw adopting(generation)
     throw new OutboxError(
       'RELAY_RESHARDING',
       `the shards of generation ${generation} have no beginning yet: those of the one before are not closed`,
@@ -146,6 +147,12 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
     throw error
   }
 }
+
+/** Nothing is published before `oncebox adopt` has decided about everything that is there. */
+export const adopting = (generation: number): OutboxError =>
+  new OutboxError('RELAY_ADOPTING', `oncebox adopt has begun shard map ${generation} and has not finished`, {
+    details: { generation },
+  })
 
 /** The shard's part of the outbox, by the map that is in force, or that ends. */
 function definitionOf(
@@ -300,7 +307,7 @@ async function initialise(
   progress: TopicDescription,
 ): Promise<void> {
   await recordInitialised(database.reader, {
-    shard,
+    shards: [shard],
     generation: state.map.generation,
     relay: options.name,
     clusterId: kafka.clusterId,
@@ -317,9 +324,14 @@ export function positionRecord(
   return progressRecord(progress, shard, encodePosition(position))
 }
 
-function progressRecord(progress: TopicDescription, shard: number, value: Buffer): PartitionRecords {
+/** The record that says that a shard has no position, for one that is in no map any more. */
+export const noPositionRecord = (progress: TopicDescription, shard: number): PartitionRecords =>
+  progressRecord(progress, shard, null)
+
+function progressRecord(progress: TopicDescription, shard: number, value: Buffer | null): PartitionRecords {
   const records = new PartitionRecords(progress.name, shard, { maxMessageBytes: progress.maxMessageBytes })
-  const source = Buffer.concat([positionKey, value])
-  records.append(Date.now(), source, 0, positionKey.length, positionKey.length, source.length, 0, [])
+  const source = value === null ? positionKey : Buffer.concat([positionKey, value])
+  const valueStart = value === null ? -1 : positionKey.length
+  records.append(Date.now(), source, 0, positionKey.length, valueStart, source.length, 0, [])
   return records
 }

@@ -18,7 +18,16 @@ select exists (select from outbox.windows w
  * @throws OutboxError RELAY_HISTORY_DIVERGED after a lossy failover, a restored dump, or with the wrong database.
  */
 export async function provePosition(client: Client, shard: number, position: Position): Promise<void> {
-  const { window, to } = position
+  const why = await findDivergence(client, shard, position)
+  if (why !== undefined) throw diverged(why, { shard, ...position.window, batch: position.batch })
+}
+
+/** Why the position is of another history than the database; undefined when it is of the same. */
+export async function findDivergence(
+  client: Client,
+  shard: number,
+  { window, to }: Position,
+): Promise<string | undefined> {
   const { rows } = await client.query<{ recorded: boolean; original: boolean; past: boolean }>(proof, [
     shard,
     window.generation,
@@ -28,17 +37,14 @@ export async function provePosition(client: Client, shard: number, position: Pos
     to.text,
   ])
   const [row] = rows
-  const why =
-    row === undefined
-      ? 'the database answered nothing'
-      : !row.recorded
-        ? 'the database has no record of the window that Kafka names: it was restored or lost its last commits, or it is another database'
-        : !row.original
-          ? 'the record of the window is a copy: the database was restored from a dump or is a logical replica'
-          : !row.past
-            ? 'the window lies in the future of this database: it was restored or lost its last commits'
-            : undefined
-  if (why !== undefined) throw diverged(why, { shard, ...window, batch: position.batch })
+  if (row === undefined) return 'the database answered nothing'
+  if (!row.recorded)
+    return 'the database has no record of the window that Kafka names: it was restored or lost its last commits, or it is another database'
+  if (!row.original)
+    return 'the record of the window is a copy: the database was restored from a dump or is a logical replica'
+  if (!row.past)
+    return 'the window lies in the future of this database: it was restored or lost its last commits'
+  return undefined
 }
 
 export const diverged = (why: string, details: Readonly<Record<string, unknown>>): OutboxError =>

@@ -11,7 +11,7 @@ import { column, rowOverheadBytes } from '../reading/read-window.js'
 import type { CopyRows } from '../reading/copy-rows.js'
 import { EventHeaders } from './cloud-event-headers.js'
 import { refusalOf, type Exceptions, type Halt, type SetAside } from './exceptions.js'
-import { routeHeaderCount, type Route, type Routes } from './routes.js'
+import type { Route, Routes } from './routes.js'
 
 /** A page of rows as the record batches of one Kafka transaction. */
 export interface EncodedBatch {
@@ -205,7 +205,7 @@ class PageEncoding {
   }
 
   /** Appends the row to its partition, or says why it cannot be. */
-  #append(seq: bigint, { topic, headers }: Route): Verdict | undefined {
+  #append(seq: bigint, { topic, headers, headerCount }: Route): Verdict | undefined {
     const rows = this.#rows
     if (topic === undefined) return verdict('no event may be written to a topic of that name')
     const refused = this.#exceptions.refused.get(seq)
@@ -218,7 +218,11 @@ class PageEncoding {
     // Asked of Kafka it would be a topic that is not ready, tried again for ever; it is an event that names what is not there.
     if (partition >= topic.partitions)
       return verdict(`it asks for partition ${partition}, and the topic has ${topic.partitions}`, true)
-    const tooLarge = this.#appendRecord(this.#records(topic, partition), headers, timestampMs)
+    const tooLarge = this.#appendRecord(
+      this.#records(topic, partition),
+      { headers, headerCount },
+      timestampMs,
+    )
     if (tooLarge !== undefined) return { error: tooLarge, dependsOnTopic: true }
     if (timestampMs < this.#oldestMs) this.#oldestMs = timestampMs
     this.#events++
@@ -229,15 +233,15 @@ class PageEncoding {
 
   #appendRecord(
     records: PartitionRecords,
-    routeHeaders: Buffer,
+    route: Pick<Route, 'headers' | 'headerCount'>,
     timestampMs: number,
   ): OutboxError | undefined {
     const { bytes, starts, ends } = this.#rows
     const pieces: Buffer[] = [
-      routeHeaders,
+      route.headers,
       this.#parts.headers.write(bytes, starts[column.id] ?? 0, timestampMs),
     ]
-    let headerCount = routeHeaderCount + 2
+    let headerCount = route.headerCount + 2
     const headersStart = starts[column.headers] ?? -1
     if (headersStart < 0) {
       pieces.push(jsonContentType)

@@ -10,6 +10,7 @@ export interface Route {
   readonly topic: TopicDescription | undefined
   readonly type: string
   readonly headers: Buffer
+  readonly headerCount: number
 }
 
 export interface LookUpOptions {
@@ -18,19 +19,22 @@ export interface LookUpOptions {
   readonly signal: AbortSignal
 }
 
-/** spec version, type, source */
-export const routeHeaderCount = 3
+export type RouteHeaders = readonly (readonly [name: string, value: string])[]
+
 const routesMax = 10_000
 
 /** Topics by the raw bytes of topic, type and source in a row: nothing is decoded for events that go where others went. */
 export class Routes {
   readonly #kafka: KafkaClient
   readonly #progressTopic: string
+  readonly #more: RouteHeaders
   readonly #routes = new Map<string, Route>()
 
-  constructor(kafka: KafkaClient, progressTopic: string) {
+  /** @param more Headers of every record, beside those of the envelope. */
+  constructor(kafka: KafkaClient, progressTopic: string, more: RouteHeaders = []) {
     this.#kafka = kafka
     this.#progressTopic = progressTopic
+    this.#more = more
   }
 
   /** The route of the row under the cursor; undefined when it has to be looked up. */
@@ -45,13 +49,20 @@ export class Routes {
     const key = routeKey(rows)
     const topicName = field(column.topic)
     const type = field(column.type)
-    const headers = Buffer.concat([
-      encodeHeader(envelopeHeaders.specVersion, '1.0'),
-      encodeHeader(envelopeHeaders.type, type),
-      encodeHeader(envelopeHeaders.source, field(column.source)),
-    ])
+    const headers = [
+      [envelopeHeaders.specVersion, '1.0'],
+      [envelopeHeaders.type, type],
+      [envelopeHeaders.source, field(column.source)],
+      ...this.#more,
+    ] as const
     const topic = this.isWritable(topicName) ? await this.#describe(topicName, options) : undefined
-    const route = { topicName, topic, type, headers }
+    const route = {
+      topicName,
+      topic,
+      type,
+      headers: Buffer.concat(headers.map(([name, value]) => encodeHeader(name, value))),
+      headerCount: headers.length,
+    }
     if (this.#routes.size >= routesMax) this.#routes.clear()
     this.#routes.set(key, route)
     return route

@@ -49,3 +49,9 @@ export function endedSince(from: Snapshot, to: Snapshot): readonly bigint[] {
 export function isEmptyWindow(from: Snapshot, to: Snapshot): boolean {
   return from.xmax === to.xmax && endedSince(from, to).length === 0
 }
+
+/** Whether a snapshot shows what this transaction has committed, as pg_visible_in_snapshot says. */
+export function isVisible(txid: bigint, { xmin, xmax, open }: Snapshot): boolean {
+  if (txid < xmin) return true
+  return txid < xmax && !open.includes(txid)
+}

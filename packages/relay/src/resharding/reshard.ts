@@ -3,6 +3,7 @@ import type { Client } from 'pg'
 import { delay, OutboxError } from '@oncebox/core'
 import { connectClient } from '../database-connections.js'
 import { checkServer } from '../opening/database-state.js'
+import { adopting } from '../opening/open-shard.js'
 import { resolveOptions, type RelayOptions, type ResolvedRelayOptions } from '../options.js'
 import { nobody, openWindowReader } from '../publishing/publish-shard.js'
 import { Membership, type Sharing } from '../sharing/membership.js'
@@ -36,7 +37,7 @@ const pollMs = 250
  * and take their share of the new ones; where none runs, this process closes the old ones. Interrupted, it can be run
  * again, and relays go on by themselves.
  *
- * @throws OutboxError RELAY_OPTIONS_INVALID, RELAY_RESHARDING when another reshard is not finished
+ * @throws OutboxError RELAY_OPTIONS_INVALID, RELAY_RESHARDING when another reshard is not finished, RELAY_ADOPTING
  */
 export async function reshard(
   relayOptions: RelayOptions,
@@ -51,6 +52,7 @@ export async function reshard(
     const found = await membership.look()
     const wanted = mapOf(target)
     const changed = !isSame(found.map, wanted)
+    if (!found.begun && found.map.isAdoption) throw adopting(found.map.generation)
     if (!found.begun && changed) {
       throw new OutboxError(
         'RELAY_RESHARDING',
@@ -69,7 +71,7 @@ export async function reshard(
   }
 }
 
-type NewMap = Omit<ShardMap, 'generation'>
+type NewMap = Omit<ShardMap, 'generation' | 'isAdoption'>
 
 /** @throws OutboxError RELAY_OPTIONS_INVALID */
 function mapOf({ shards, lanes = [] }: ReshardTarget): NewMap {

@@ -3,6 +3,7 @@ import { channels, delay, nextDelayMs, OutboxError } from '@oncebox/core'
 import { notifyChannel } from '@oncebox/outbox'
 import { connectClient } from '../database-connections.js'
 import { checkServer } from '../opening/database-state.js'
+import { adopting } from '../opening/open-shard.js'
 import type { RelayMetrics } from '../observing/relay-metrics.js'
 import type { RelayLogger, ResolvedRelayOptions } from '../options.js'
 import type { OpenReader } from '../publishing/publish-shard.js'
@@ -47,6 +48,8 @@ export class RelayRun {
   readonly #wakeShards = new WakeSignal()
   /** The shards of the map before are being closed by this process. */
   #closing = false
+  /** The generation whose adoption is waited for: said once. */
+  #adoption: number | undefined
   readonly #stopping = new AbortController()
   /** Resolves when the share of this process is opened for the first time; rejects when the run ends before. */
   readonly settled: Promise<void>
@@ -198,6 +201,7 @@ export class RelayRun {
   /** The shards were cut anew: one of the processes closes the old ones, and the others wait for it. */
   #closeOldShards({ map, members }: Sharing): void {
     const { options, holder, openReader, metrics, log } = this.#parts
+    if (map.isAdoption) return this.#awaitAdoption(map.generation)
     if (this.#closing || members[0] !== holder) return
     this.#closing = true
     const generation = map.generation - 1
@@ -227,6 +231,14 @@ export class RelayRun {
         this.#wake()
       })
     this.#inBackground(closing)
+  }
+
+  /** `oncebox adopt` decides about what is there, and then begins the shards. */
+  #awaitAdoption(generation: number): void {
+    this.#lastError = adopting(generation)
+    if (this.#adoption === generation) return
+    this.#adoption = generation
+    this.#parts.log.warn({ err: this.#lastError }, 'waiting for oncebox adopt')
   }
 
   async #settle(): Promise<void> {

@@ -16,7 +16,7 @@ export interface MembershipOptions {
 /** What a heartbeat comes back with. */
 export interface Sharing extends SharingView {
   readonly map: ShardMap
-  /** Whether all shards of the map have a beginning: not while a reshard closes those of the one before. */
+  /** Whether all shards of the map have a beginning: not while a reshard closes those of the one before, or adopt runs. */
   readonly begun: boolean
   /** Shards whose last holder has not given them back and is not alive: whoever claims them takes them over. */
   readonly orphans: ReadonlySet<number>
@@ -55,10 +55,11 @@ with newest as (
 select pg_is_in_recovery() as standby, map.generation, map.map,
        map.generation = 1 or not exists (
          select from jsonb_to_recordset(map.map -> 'shards') as s(shard smallint)
-          where not exists (select from outbox.windows w
-                             where w.shard = s.shard and w.generation = map.generation and w.window_number = 0)
-            and not exists (select from outbox.initialised i
-                             where i.shard = s.shard and i.generation = map.generation)) as begun,
+          where not exists (select from outbox.initialised i
+                             where i.shard = s.shard and i.generation = map.generation)
+            and (map.map -> 'adoption' = 'true'
+                 or not exists (select from outbox.windows w
+                                 where w.shard = s.shard and w.generation = map.generation and w.window_number = 0))) as begun,
        exists (select from outbox.removals where relay = $1) as removed,
        (select coalesce(json_agg(holder order by holder), '[]') from members) as members,
        (select coalesce(json_agg(json_build_object('shard', s.shard, 'epoch', c.epoch,

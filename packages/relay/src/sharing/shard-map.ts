@@ -1,4 +1,4 @@
-import { OutboxError } from '@oncebox/core'
+import { invariant, OutboxError } from '@oncebox/core'
 
 /** A part of the outbox that is published by itself: a range of buckets of the topics of one lane. */
 export interface ShardDefinition {
@@ -15,6 +15,8 @@ export interface ShardMap {
   readonly shards: readonly ShardDefinition[]
   /** Topics that have shards of their own: topic to lane. All others are in the lane `default`. */
   readonly lanes: ReadonlyMap<string, string>
+  /** Made by `oncebox adopt`: its shards begin when that has finished, and nobody closes those of the map before. */
+  readonly isAdoption: boolean
 }
 
 export const defaultLane = 'default'
@@ -49,14 +51,14 @@ export function parseShardMap(generation: number, value: unknown): ShardMap {
     if (typeof lane !== 'string') throw invalid(`topic ${topic} has no lane`)
     lanes.set(topic, lane)
   }
-  const map = { generation, shards, lanes }
+  const map = { generation, shards, lanes, isAdoption: value['adoption'] === true }
   const gap = findGap(map)
   if (gap !== undefined) throw invalid(gap)
   return map
 }
 
 /** Why some event would have no shard, or two; undefined when each has one. */
-function findGap({ shards, lanes }: ShardMap): string | undefined {
+function findGap({ shards, lanes }: Pick<ShardMap, 'shards' | 'lanes'>): string | undefined {
   if (new Set(shards.map(({ shard }) => shard)).size !== shards.length) return 'a shard is named twice'
   const named = new Set([defaultLane, ...lanes.values()])
   const stray = shards.find(({ lane }) => !named.has(lane))
@@ -85,6 +87,19 @@ export function evenShards(shardsOfLane: ReadonlyMap<string, number>): readonly 
       bucketTo: Math.floor(((bucketMax + 1) * (index + 1)) / count) - 1,
     })),
   )
+}
+
+/** The shard that publishes an event of this topic and bucket. */
+export function shardOf(
+  event: { readonly topicName: string; readonly bucket: number },
+  { shards, lanes }: ShardMap,
+): number {
+  const lane = lanes.get(event.topicName) ?? defaultLane
+  const found = shards.find(
+    (shard) => shard.lane === lane && shard.bucketFrom <= event.bucket && event.bucket <= shard.bucketTo,
+  )
+  invariant(found !== undefined, 'a shard map has a shard for each event')
+  return found.shard
 }
 
 /**
