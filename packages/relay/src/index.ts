@@ -27,3 +27,5 @@ export { adopt, type AdoptionReport, type AdoptOptions } from './adopting/adopt.
 export type { EndedTransaction, TornDecision } from './adopting/torn.js'
 export type { ToldEvent, TopicFindings } from './comparing/findings.js'
 export type { OutOfOrderKeys } from './comparing/out-of-order-keys.js'
+export { verify, type VerifyOptions, type VerifyReport } from './verifying/verify.js'
+export type { DoubledEvent, ReorderedPair } from './comparing/comparison.js'

@@ -4,7 +4,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { sharedStack } from '@internal/stack'
 import { createRelay } from '../src/index.js'
 import { adoptNow, expectDiverged, expectToGoOn } from './adopting.js'
-import { setUp, startRelayProcess, untilPublished, type Bed } from './bed.js'
+import { fastRotation, setUp, startRelayProcess, untilPublished, type Bed } from './bed.js'
 
 test('an outbox whose relay goes on by itself is left alone', async () => {
   await using bed = await setUp()
@@ -38,6 +38,28 @@ test('a progress topic that was deleted while events waited: those are absent, a
   await expectDiverged(bed)
   expect(await adoptNow(bed)).toMatchObject({ outcome: 'adopted', published: 10, events: { unknown: 0 } })
   await expectToGoOn(bed)
+})
+
+test('a progress topic that was deleted when rotation had emptied the beginnings: what waited is absent all the same', async () => {
+  await using bed = await setUp()
+  {
+    await using relay = createRelay({ ...bed.options, ...fastRotation })
+    await relay.start()
+    const hasBeginning = 'select from outbox.windows where window_number = 0'
+    for (let n = 0; (await bed.pool.query(hasBeginning)).rowCount !== 0; n++) {
+      expect(n).toBeLessThan(200)
+      const published = untilPublished(bed.relayName, 1)
+      await bed.emit([`key-${n}`])
+      await published
+      await new Promise((resolve) => setTimeout(resolve, 50)) // the rotation's own pace
+    }
+  }
+  const emptied = (await bed.published()).length - (await bed.committed()).length // events whose slots are empty by now
+  await bed.emit(['waiting-1', 'waiting-2'])
+  await deleteTopic(`${bed.relayName}.progress`)
+  await expectDiverged(bed)
+  expect(await adoptNow(bed)).toMatchObject({ outcome: 'adopted', published: 2, events: { unknown: 0 } })
+  await expectToGoOn(bed, { phantoms: emptied })
 })
 
 test('adopt killed at each of its points: run again it finishes, and relays wait for it', async () => {

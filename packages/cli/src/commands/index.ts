@@ -9,6 +9,7 @@ import { relayRemove } from './relay-remove.js'
 import { reshard } from './reshard.js'
 import { status } from './status.js'
 import { tail } from './tail.js'
+import { verify } from './verify.js'
 
 export const commands: readonly Command[] = [
   migrate,
@@ -20,5 +21,6 @@ export const commands: readonly Command[] = [
   deadLetters,
   reshard,
   relayRemove,
+  verify,
   adopt,
 ]

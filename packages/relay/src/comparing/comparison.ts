@@ -102,7 +102,15 @@ export class Comparison implements AsyncDisposable {
       const order = await loadOrder(request.client)
       const found = await match(read, order, request, files)
       const evidence = await weigh(found, order, read, request)
-      return new Comparison({ ...read, order, found, evidence, files, client: request.client })
+      return new Comparison({
+        ...read,
+        order,
+        found,
+        evidence,
+        files,
+        client: request.client,
+        positions: request.positions,
+      })
     } catch (error) {
       await files[Symbol.asyncDispose]()
       throw error
@@ -135,14 +143,14 @@ export class Comparison implements AsyncDisposable {
    * @returns Those that are certain; `unjudged` counts what was left out when there were too many to look at.
    */
   async reordered(): Promise<{ readonly pairs: readonly ReorderedPair[]; readonly unjudged: number }> {
-    const { client, evidence, topics } = this.#parts
+    const { client, evidence, positions, topics } = this.#parts
     const candidates: { readonly early: KeySighting; readonly late: KeySighting }[] = []
     let unjudged = 0
     for await (const inversion of this.keys.inversions())
       if (candidates.length < pairsMax) candidates.push(inversion)
       else unjudged++
     const anchors = candidates.flatMap(({ late }) => anchorOf(late, evidence, topics) ?? [])
-    const placed = await placeInWindows(client, anchors)
+    const placed = await placeInWindows(client, anchors, positions)
     const bySeq = new Map(placed.anchors.map((anchor) => [anchor.seq, anchor]))
     const pairs = candidates.flatMap(({ early, late }): ReorderedPair[] => {
       const anchor = bySeq.get(late.seq)
@@ -191,6 +199,7 @@ interface Parts extends ReadBoth {
   readonly evidence: Evidence
   readonly files: Files
   readonly client: Client
+  readonly positions: ReadonlyMap<string, Position>
 }
 
 /** What is closed together. */
@@ -370,6 +379,7 @@ async function weigh(
   const { anchors, publishedTo } = await placeInWindows(
     client,
     named.map(({ anchor }) => anchor),
+    positions,
     currentPlaces(order),
   )
   const byPartition = new Map<string, Anchor[]>()
@@ -406,6 +416,7 @@ function currentPlaces({ generations }: RecordedOrder): readonly Place[] {
 async function placeInWindows(
   client: Client,
   anchors: readonly Omit<Anchor, 'window'>[],
+  positions: ReadonlyMap<string, Position>,
   others: readonly Place[] = [],
 ): Promise<{ readonly anchors: readonly Anchor[]; readonly publishedTo: ReadonlyMap<string, Snapshot> }> {
   const places = new Map(
@@ -415,7 +426,7 @@ async function placeInWindows(
   const publishedTo = new Map<string, Snapshot>()
   for (const [name, place] of places) {
     const ofPlace = anchors.filter((anchor) => placeName(anchor.place) === name)
-    const found = await loadShardOrder(client, place, ofPlace)
+    const found = await loadShardOrder(client, place, ofPlace, positions.get(name))
     for (const [index, anchor] of ofPlace.entries()) {
       const withWindow = found.anchors[index]
       if (withWindow !== undefined) placed.set(anchor, withWindow)

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { parseSnapshot, isVisible, type Snapshot } from '../reading/snapshot.js'
+import type { Position } from '../position.js'
 import { parseShardMap } from '../sharing/shard-map.js'
 import type { Anchor, Generation, Numbering, Place, PublishedWindow } from './publication-order.js'
 
@@ -60,13 +61,13 @@ export async function loadOrder(client: Client): Promise<RecordedOrder> {
   return { generations, nothingLeftOut }
 }
 
-// In the order of a shard's windows. A record that a dying relay left, and nobody confirmed, bounds nothing: what it shows
-// was published in a later window.
+// In the order of a shard's windows. A record that a dying relay left bounds nothing: what it shows was published in a later
+// window. So only those count that were confirmed, and those that the position in Kafka has passed in its own epoch.
 const confirmedWindows = `
 select w.window_number, w.to_snapshot::text as "to"
   from outbox.windows w
  where w.shard = $1 and w.generation = $2 and (${isOriginal('w')}) = $3
-   and (w.window_number = 0
+   and (w.window_number = 0 or w.epoch = $4 and w.window_number <= $5
         or exists (select from outbox.windows c
                     where c.shard = w.shard and c.confirmed_generation = w.generation
                       and c.confirmed_epoch = w.epoch and c.confirmed_window = w.window_number))
@@ -88,9 +89,10 @@ export async function loadShardOrder(
   client: Client,
   place: Place,
   anchors: readonly Omit<Anchor, 'window'>[],
+  position: Position | undefined,
 ): Promise<ShardOrder> {
   const walk = new WindowWalk(anchors)
-  await client.query(`declare windows no scroll cursor for ${literal(confirmedWindows, place)}`)
+  await client.query(`declare windows no scroll cursor for ${literal(confirmedWindows, place, position)}`)
   try {
     for (let fetched = windowsPerFetch; fetched === windowsPerFetch;) {
       const { rows } = await client.query<{ window_number: string; to: string }>(
@@ -138,8 +140,20 @@ export class WindowWalk {
 }
 
 /** DECLARE takes no parameters in the extended protocol of every driver; these are numbers and a truth value. */
-const literal = (sql: string, { shard, generation, numbering }: Place): string =>
+const literal = (
+  sql: string,
+  { shard, generation, numbering }: Place,
+  position: Position | undefined,
+): string =>
   sql
     .replaceAll('$1', String(shard))
     .replaceAll('$2', String(generation))
     .replaceAll('$3', String(numbering === 'native'))
+    .replaceAll('$4', String(position?.window.epoch ?? -1))
+    .replaceAll('$5', String(lastPublished(position)))
+
+/** The number of the last window that was published whole, by the position. */
+function lastPublished(position: Position | undefined): number {
+  if (position === undefined) return -1
+  return position.complete ? position.window.number : position.window.number - 1
+}
