@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import pg from 'pg'
-import { startPrivatePostgres, type PrivatePostgres } from '@internal/stack'
+import { installFaultHandler } from '@oncebox/core'
+import { startPrivatePostgres } from '@internal/stack'
 import { describeVerdict } from '@internal/audit'
 import { createRelay } from '../src/index.js'
-import { setUp, untilPublished, untilSeen, type Bed } from './bed.js'
+import { setUp, untilIdleAt, untilPublished, untilSeen, type Bed } from './bed.js'
+import { burnTransactionIds, crashByOneBackend, emitThroughFailures } from './movable-bed.js'
+
+afterEach(() => installFaultHandler(undefined))
 
 // Transaction ids are not logged when they are assigned, so a crash hands them out again. A snapshot kept in memory
 // then hides the commits that come after: 50 of 50 were lost, with fsync and synchronous_commit on.
@@ -32,45 +36,75 @@ test('the whole server killed while the relay idles: the 50 events after it arri
 })
 
 async function fiftyEventsArriveOnce(bed: Bed): Promise<void> {
-  const published = untilPublished(bed.relayName, 50)
-  await bed.emit(Array.from({ length: 50 }, (_, n) => `key-${n % 5}`))
-  await published
+  await fiftyMore(bed)
   expect(describeVerdict(await bed.verdict())).toEqual([])
   expect(await bed.published()).toHaveLength(50)
 }
 
-async function burnTransactionIds(bed: Bed, count: number): Promise<void> {
-  const client = await bed.pool.connect()
-  for (let n = 0; n < count; n++) {
-    await client.query('begin')
-    await client.query('select pg_current_xact_id()')
-    await client.query('rollback')
-  }
-  client.release()
-}
+// The longest that PostgreSQL leaves a commit of such a writer unflushed: a crash then takes it back.
+const lazyFlushes = { wal_writer_delay: '10s' }
+const lazily = '-c synchronous_commit=off'
 
-/** What the OOM killer does: the postmaster then restarts all of it. Resolves when it takes connections again. */
-async function crashByOneBackend(server: PrivatePostgres, bed: Bed): Promise<void> {
-  const victim = new pg.Client({ connectionString: bed.url })
-  const lost = new Promise<void>((resolve) => victim.on('error', () => resolve()))
-  await victim.connect()
-  const { rows } = await victim.query<{ pid: number }>('select pg_backend_pid() as pid')
-  process.kill(rows[0]?.pid ?? 0, 'SIGKILL')
-  await lost
-  await victim.end().catch(() => undefined)
-  // pg_isready by another name: refused while recovery runs.
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const probe = new pg.Client({ connectionString: server.url, connectionTimeoutMillis: 1_000 })
-    probe.on('error', () => undefined)
-    try {
-      await probe.connect()
-      await probe.query('select 1')
-      return
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 25))
-    } finally {
-      await probe.end().catch(() => undefined)
+test('what writers committed without waiting for the disk, and the database lost, was never published', async () => {
+  await using server = await startPrivatePostgres({ settings: lazyFlushes })
+  await using bed = await setUp({ serverUrl: server.url })
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  await untilIdleAt(bed)
+  let crashes = 1
+  // The rows are read, and nothing says yet that they are durable.
+  installFaultHandler(async (name) => {
+    if (name !== 'relay.window.taken' || crashes-- === 0) return
+    await server.kill('SIGKILL')
+    await server.start()
+  })
+  const doubt = untilSeen('relayReopening', bed.relayName)
+  const writer = new pg.Client({ connectionString: bed.url, options: lazily })
+  writer.on('error', () => undefined)
+  await writer.connect()
+  await writer.query(
+    `insert into outbox.events (bucket, id, source, topic, type, key, payload)
+     select 0, outbox.uuid7(), 'test', '${bed.topic}', 'test.happened', 'lost', '{}' from generate_series(1, 10)`,
+  )
+  await doubt
+  expect(await bed.committed(), 'the crash takes the events back').toEqual([])
+  await fiftyEventsArriveOnce(bed)
+})
+
+test('under load of such writers, the server and single backends are killed again and again, also while nothing happens', async () => {
+  await using server = await startPrivatePostgres({ settings: lazyFlushes })
+  await using bed = await setUp({ serverUrl: server.url })
+  await using relay = createRelay(bed.options)
+  await relay.start()
+  const strikes = [
+    async () => {
+      await server.kill('SIGKILL')
+      await server.start()
+    },
+    () => crashByOneBackend(server, bed, "application_name like 'oncebox-relay%recorder'"),
+    () => crashByOneBackend(server, bed, "application_name = 'writer'"),
+  ]
+  for (let round = 0; round < 3; round++) {
+    for (const strike of strikes) {
+      {
+        await using writing = emitThroughFailures(bed, { session: lazily })
+        await writing.more(150)
+        await strike()
+        await writing.more(30)
+      }
+      await untilIdleAt(bed)
+      await burnTransactionIds(bed, 100)
     }
+    // Nothing to publish, and ids that the crash forgets.
+    await strikes[round % 2]?.()
   }
-  throw new Error('the server did not come back')
+  await fiftyMore(bed)
+  await untilIdleAt(bed)
+  expect(describeVerdict(await bed.verdict())).toEqual([])
+})
+
+async function fiftyMore(bed: Bed): Promise<void> {
+  const published = untilPublished(bed.relayName, 50)
+  await bed.emit(Array.from({ length: 50 }, (_, n) => `key-${n % 5}`))
+  await published
 }
