@@ -289,6 +289,11 @@ test('a partition that is added to a running group is read from its start', asyn
   const admin = kafka().admin()
   await admin.connect()
   await admin.createPartitions({ topicPartitions: [{ topic: orders.name, count: 2 }] })
+  // kafkajs sends nothing to a partition that its metadata lack, and says nothing.
+  await eventually(async () => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [orders.name] })
+    return topics[0]?.partitions.length === 2
+  })
   await admin.disconnect()
   const sent = events(6).map((event, index) => ({ ...event, partition: index % 2 }))
   await eventually(() =>
