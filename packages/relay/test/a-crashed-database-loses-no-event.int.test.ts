@@ -54,7 +54,7 @@ test('what writers committed without waiting for the disk, and the database lost
   let crashes = 1
   // The rows are read, and nothing says yet that they are durable.
   installFaultHandler(async (name) => {
-    if (name !== 'relay.window.taken' || crashes-- === 0) return
+    if (name !== 'relay.window.taken' || crashes-- <= 0) return
     await server.kill('SIGKILL')
     await server.start()
   })
