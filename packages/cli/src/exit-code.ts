@@ -27,6 +27,5 @@ export function exitCodeOf(error: unknown): number {
     return error.retriable ? exitCodes.unavailable : exitCodes.failed
   }
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  if (code.startsWith('ERR_PARSE_ARGS')) return exitCodes.wrongUse
   return unreachable.has(code) ? exitCodes.unavailable : exitCodes.failed
 }

@@ -45,7 +45,7 @@ export async function loadRelayOptions(
 }
 
 function rotationOf(environment: NodeJS.ProcessEnv): NonNullable<RelayOptions['rotation']> {
-  const retentionMs = wholeNumber(environment, 'ONCEBOX_RETENTION_MS')
+  const retentionMs = wholeNumber(environment, 'ONCEBOX_ROTATION_RETENTION_MS')
   const slotMs = wholeNumber(environment, 'ONCEBOX_ROTATION_SLOT_MS')
   const slotBytes = wholeNumber(environment, 'ONCEBOX_ROTATION_SLOT_BYTES')
   const intervalMs = wholeNumber(environment, 'ONCEBOX_ROTATION_INTERVAL_MS')
@@ -86,7 +86,7 @@ async function importConfig(file: string): Promise<RelayOptions> {
 function wholeNumber(environment: NodeJS.ProcessEnv, variable: string): number | undefined {
   const value = environment[variable]
   if (value === undefined) return undefined
-  if (!/^\d{1,13}$/.test(value))
+  if (!/^\d{1,15}$/.test(value))
     throw new OutboxError('CLI_USAGE', `${variable} is ${JSON.stringify(value)}: it must be a whole number`)
   return Number(value)
 }

@@ -248,7 +248,7 @@ export const errorCodes = {
   ),
   CONSUMER_REVOKED: row(true, 'none: the partition now belongs to another member of the group'),
 
-  CLI_USAGE: row(false, 'run: oncebox --help'),
+  CLI_USAGE: row(false, 'run it with --help'),
   CLI_CONFIG_INVALID: row(false, 'the file must be: export default defineRelay({ ... })'),
 } as const satisfies Record<string, ErrorCodeRow>
 

@@ -143,7 +143,7 @@ export const fastRotation = {
 
 /** The same, for a relay process. */
 export const fastRotationEnv = {
-  ONCEBOX_RETENTION_MS: '0',
+  ONCEBOX_ROTATION_RETENTION_MS: '0',
   ONCEBOX_ROTATION_SLOT_MS: '100',
   ONCEBOX_ROTATION_SLOT_BYTES: '8192',
   ONCEBOX_ROTATION_INTERVAL_MS: '50',

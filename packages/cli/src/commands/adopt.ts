@@ -1,8 +1,7 @@
 import { createInterface } from 'node:readline/promises'
-import { parseArgs } from 'node:util'
 import { OutboxError } from '@oncebox/core'
 import { adopt as letGoOn, type AdoptionReport, type ToldEvent, type TornDecision } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 import { table } from '../table.js'
@@ -25,29 +24,22 @@ id, asks, publishes exactly the events that are certainly absent, and lets relay
 `
 
 /** `oncebox adopt`. */
-export const adopt: Command = {
+export const adopt = defineCommand({
   name: 'adopt',
   synopsis: 'adopt [--dry-run] [--yes]',
   summary: 'let an outbox go on after a failover, a restore, or a loss in Kafka',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        config: { type: 'string' },
-        'dry-run': { type: 'boolean' },
-        yes: { type: 'boolean' },
-        list: { type: 'boolean' },
-        json: { type: 'boolean' },
-        torn: { type: 'string' },
-        anyway: { type: 'boolean' },
-        'accept-nothing-in-common': { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    config: { type: 'string' },
+    'dry-run': { type: 'boolean' },
+    yes: { type: 'boolean' },
+    list: { type: 'boolean' },
+    json: { type: 'boolean' },
+    torn: { type: 'string' },
+    anyway: { type: 'boolean' },
+    'accept-nothing-in-common': { type: 'boolean' },
+  },
+  async run(values) {
     const json = values.json === true
     const torn = tornDecision(values.torn)
     const options = await loadRelayOptions(values.config, process.env)
@@ -71,7 +63,7 @@ export const adopt: Command = {
       process.removeListener('SIGINT', onInterrupt)
     }
   },
-}
+})
 
 function tornDecision(text: string | undefined): TornDecision | undefined {
   if (text === undefined || text === 'commit' || text === 'abort') return text

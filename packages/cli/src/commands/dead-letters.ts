@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { OutboxError } from '@oncebox/core'
 import {
   DeadLetterDesk,
@@ -7,7 +6,7 @@ import {
   type DeadLetterCopy,
   type DeadLetterState,
 } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand, type Values } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 import { age, table } from '../table.js'
@@ -39,37 +38,35 @@ const options = {
   after: { type: 'string' },
   config: { type: 'string' },
   json: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
 } as const
 
-type Values = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>['values']
-
 /** `oncebox dead-letters`. */
-export const deadLetters: Command = {
+export const deadLetters = defineCommand({
   name: 'dead-letters',
   synopsis: 'dead-letters list | show | requeue | discard',
   summary: 'events that their topic could not take',
-  async run(args) {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
-    const [action = '', ...letters] = positionals
+  help,
+  options,
+  takesWords: true,
+  async run(values, [action = '', ...letters]) {
     const act = actions.get(action)
     if (act === undefined)
       throw new OutboxError(
         'CLI_USAGE',
-        `dead-letters ${action}: it must be one of ${[...actions.keys()].join(', ')}`,
+        `${action === '' ? 'what is to be done with dead letters?' : `dead-letters ${action}?`} One of ${[...actions.keys()].join(', ')}`,
       )
     const { db } = await loadRelayOptions(values.config, process.env)
     await using desk = await DeadLetterDesk.open(db)
     await act(desk, values, letters)
     return exitCodes.done
   },
-}
+})
 
-type Action = (desk: DeadLetterDesk, values: Values, letters: readonly string[]) => Promise<void>
+type Action = (
+  desk: DeadLetterDesk,
+  values: Values<typeof options>,
+  letters: readonly string[],
+) => Promise<void>
 
 const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['list', list],
@@ -78,7 +75,11 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['discard', discard],
 ])
 
-async function list(desk: DeadLetterDesk, values: Values, letters: readonly string[]): Promise<void> {
+async function list(
+  desk: DeadLetterDesk,
+  values: Values<typeof options>,
+  letters: readonly string[],
+): Promise<void> {
   if (letters.length > 0) throw new OutboxError('CLI_USAGE', 'dead-letters list takes no LETTER')
   const limit = whole('--limit', values.limit, 1, 10_000) ?? 100
   const after = whole('--after', values.after, 0, Number.MAX_SAFE_INTEGER)
@@ -98,7 +99,11 @@ async function list(desk: DeadLetterDesk, values: Values, letters: readonly stri
   if (found.length === limit && last !== undefined) print(`more: --after ${last.number}`)
 }
 
-async function show(desk: DeadLetterDesk, { json }: Values, letters: readonly string[]): Promise<void> {
+async function show(
+  desk: DeadLetterDesk,
+  { json }: Values<typeof options>,
+  letters: readonly string[],
+): Promise<void> {
   const [letter] = letters
   if (letter === undefined || letters.length > 1) throw new OutboxError('CLI_USAGE', 'show one LETTER')
   const found = await desk.show(letter)
@@ -108,7 +113,11 @@ async function show(desk: DeadLetterDesk, { json }: Values, letters: readonly st
   process.stdout.write(table(fields.map(([name, value]) => [name, printable(String(value ?? ''))])))
 }
 
-async function requeue(desk: DeadLetterDesk, values: Values, letters: readonly string[]): Promise<void> {
+async function requeue(
+  desk: DeadLetterDesk,
+  values: Values<typeof options>,
+  letters: readonly string[],
+): Promise<void> {
   if (letters.length > 0 === (values.topic !== undefined))
     throw new OutboxError('CLI_USAGE', 'requeue LETTERs, or all of a topic with --topic')
   const { requested } =
@@ -116,12 +125,16 @@ async function requeue(desk: DeadLetterDesk, values: Values, letters: readonly s
   tell(values, 'publish again', requested)
 }
 
-async function discard(desk: DeadLetterDesk, values: Values, letters: readonly string[]): Promise<void> {
+async function discard(
+  desk: DeadLetterDesk,
+  values: Values<typeof options>,
+  letters: readonly string[],
+): Promise<void> {
   if (letters.length === 0) throw new OutboxError('CLI_USAGE', 'discard which LETTER?')
   tell(values, 'discard', (await desk.discard(letters)).requested)
 }
 
-function tell({ json }: Values, what: string, requested: readonly number[]): void {
+function tell({ json }: Values<typeof options>, what: string, requested: readonly number[]): void {
   if (json === true) return print(JSON.stringify({ requested }))
   print(`the relay is asked to ${what}: ${requested.length} dead letter${requested.length === 1 ? '' : 's'}`)
 }

@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { examine, type Finding, type FindingLevel } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 
@@ -15,31 +14,24 @@ mends it. Exit code 1 when something is an error.
 `
 
 /** `oncebox doctor`. */
-export const doctor: Command = {
+export const doctor = defineCommand({
   name: 'doctor',
   synopsis: 'doctor [--config FILE]',
   summary: 'what the promises stand on, and how to mend it',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        config: { type: 'string' },
-        all: { type: 'boolean' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    config: { type: 'string' },
+    all: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     const findings = await examine(await loadRelayOptions(values.config, process.env))
     process.stdout.write(
       values.json === true ? `${JSON.stringify(findings)}\n` : describe(findings, values.all === true),
     )
     return findings.some(({ level }) => level === 'error') ? exitCodes.failed : exitCodes.done
   },
-}
+})
 
 const marks: Readonly<Record<FindingLevel, string>> = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' }
 

@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util'
 import { OutboxError } from '@oncebox/core'
 import { backlogEventsMax, readLag, type OutboxLag, type ShardLag } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { holderLines } from '../holder-lines.js'
 import { loadRelayOptions } from '../load-relay-options.js'
@@ -18,25 +17,18 @@ the database holds. ${backlogEventsMax} events mean so many or more.
 `
 
 /** `oncebox lag`. */
-export const lag: Command = {
+export const lag = defineCommand({
   name: 'lag',
   synopsis: 'lag [--max-ms N] [--max-events N]',
   summary: 'how far the relay is behind',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        config: { type: 'string' },
-        'max-ms': { type: 'string' },
-        'max-events': { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    config: { type: 'string' },
+    'max-ms': { type: 'string' },
+    'max-events': { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     const msMax = limit('--max-ms', values['max-ms'])
     const eventsMax = limit('--max-events', values['max-events'])
     const found = await readLag(await loadRelayOptions(values.config, process.env))
@@ -45,7 +37,7 @@ export const lag: Command = {
       ? exitCodes.done
       : exitCodes.failed
   },
-}
+})
 
 function limit(option: string, text: string | undefined): number {
   if (text === undefined) return Number.POSITIVE_INFINITY

@@ -1,9 +1,8 @@
-import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { OutboxError } from '@oncebox/core'
 import { migrateInbox } from '@oncebox/consumer-dedup'
 import { fromPg, migrateOutbox } from '@oncebox/outbox'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 
 const help = `oncebox migrate [--database URL] [--only outbox|inbox] [--json]
@@ -21,24 +20,17 @@ const schemas = [
 ] as const
 
 /** `oncebox migrate`. */
-export const migrate: Command = {
+export const migrate = defineCommand({
   name: 'migrate',
   synopsis: 'migrate [--database URL]',
   summary: 'create or upgrade the outbox and inbox schemas',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        database: { type: 'string' },
-        only: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    database: { type: 'string' },
+    only: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     const connectionString = values.database ?? process.env['ONCEBOX_DATABASE_URL']
     if (connectionString === undefined)
       throw new OutboxError('CLI_USAGE', 'no database: give --database URL or set ONCEBOX_DATABASE_URL')
@@ -61,4 +53,4 @@ export const migrate: Command = {
     }
     return exitCodes.done
   },
-}
+})

@@ -1,8 +1,7 @@
 import { createInterface } from 'node:readline/promises'
-import { parseArgs } from 'node:util'
 import { OutboxError } from '@oncebox/core'
 import { removeRelay, type RelayRemoval } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 
 const help = `oncebox relay-remove --name NAME [--database URL] [--yes] [--json]
@@ -17,25 +16,18 @@ that commit after the removal. Kafka is not asked. Interrupted, it can be run ag
 `
 
 /** `oncebox relay-remove`. */
-export const relayRemove: Command = {
+export const relayRemove = defineCommand({
   name: 'relay-remove',
   synopsis: 'relay-remove --name NAME',
   summary: 'retire a relay, so that rotation no longer waits for it',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        name: { type: 'string' },
-        database: { type: 'string' },
-        yes: { type: 'boolean' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    name: { type: 'string' },
+    database: { type: 'string' },
+    yes: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     if (values.name === undefined) throw new OutboxError('CLI_USAGE', 'which relay? give --name NAME')
     const connectionString = values.database ?? process.env['ONCEBOX_DATABASE_URL']
     if (connectionString === undefined)
@@ -49,7 +41,7 @@ export const relayRemove: Command = {
     process.stdout.write(values.json === true ? `${JSON.stringify(removal)}\n` : `${describe(removal)}\n`)
     return exitCodes.done
   },
-}
+})
 
 async function ask(removal: RelayRemoval): Promise<boolean> {
   if (!process.stdin.isTTY)

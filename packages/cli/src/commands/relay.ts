@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { createRelay, type RelayOptions } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 
@@ -10,38 +9,32 @@ Publishes the outbox of a database to Kafka until SIGTERM or SIGINT; what is in 
 
   --config FILE   a module with: export default defineRelay({ ... }); environment variables win over it
 
-  ONCEBOX_RELAY_NAME         names the relay in Kafka and in the database
-  ONCEBOX_DATABASE_URL       the primary that holds the outbox
-  ONCEBOX_KAFKA_BROKERS      host:port,host:port
-  ONCEBOX_BATCH_EVENTS_MAX   events of one Kafka transaction (5000)
-  ONCEBOX_POLL_IDLE_MS_MAX   longest wait while nothing is found (50)
-  ONCEBOX_POLL_LISTEN        on: hear of commits by LISTEN, from services that NOTIFY (off)
-  ONCEBOX_LEASE_MS           without a sign of life for so long, others take its shards over (3000)
-  ONCEBOX_RETENTION_MS       how long events stay in the outbox after they were published (14400000)
-  ONCEBOX_HTTP_HOST          /metrics, /readyz and /healthz: 127.0.0.1
-  ONCEBOX_HTTP_PORT          9464; 0 takes a free port, off serves nothing
-  ONCEBOX_LOG_LEVEL          info
+  ONCEBOX_RELAY_NAME              names the relay in Kafka and in the database
+  ONCEBOX_DATABASE_URL            the primary that holds the outbox
+  ONCEBOX_KAFKA_BROKERS           host:port,host:port
+  ONCEBOX_BATCH_EVENTS_MAX        events of one Kafka transaction (5000)
+  ONCEBOX_POLL_IDLE_MS_MAX        longest wait while nothing is found (50)
+  ONCEBOX_POLL_LISTEN             on: hear of commits by LISTEN, from services that NOTIFY (off)
+  ONCEBOX_LEASE_MS                without a sign of life for so long, others take its shards over (3000)
+  ONCEBOX_ROTATION_RETENTION_MS   how long events stay in the outbox after they were published (14400000)
+  ONCEBOX_HTTP_HOST               /metrics, /readyz and /healthz: 127.0.0.1
+  ONCEBOX_HTTP_PORT               9464; 0 takes a free port, off serves nothing
+  ONCEBOX_LOG_LEVEL               info
 `
 
 const stopSignals = ['SIGTERM', 'SIGINT'] as const
 
 /** `oncebox relay`: the daemon. */
-export const relay: Command = {
+export const relay = defineCommand({
   name: 'relay',
   synopsis: 'relay [--config FILE]',
   summary: 'publish the outbox to Kafka until it is stopped',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: { config: { type: 'string' } },
+  async run(values) {
     return await runRelay(await loadRelayOptions(values.config, process.env))
   },
-}
+})
 
 async function runRelay(options: RelayOptions): Promise<number> {
   const service = createRelay(options)

@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util'
 import { OutboxError } from '@oncebox/core'
 import { reshard as cut, type ReshardTarget } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 
@@ -16,25 +15,18 @@ shards and share the new ones. Interrupted, it can be run again.
 `
 
 /** `oncebox reshard`. */
-export const reshard: Command = {
+export const reshard = defineCommand({
   name: 'reshard',
   synopsis: 'reshard --shards N [--lane TOPICS]',
   summary: 'cut the shards of a live outbox anew',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        shards: { type: 'string' },
-        lane: { type: 'string', multiple: true },
-        config: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    shards: { type: 'string' },
+    lane: { type: 'string', multiple: true },
+    config: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     if (values.shards === undefined) throw new OutboxError('CLI_USAGE', 'how many shards? give --shards N')
     const target: ReshardTarget = {
       shards: count('--shards', values.shards),
@@ -55,7 +47,7 @@ export const reshard: Command = {
       process.removeListener('SIGINT', onInterrupt)
     }
   },
-}
+})
 
 /** `audit,logins=2`: topics, and how many shards they share. */
 function laneOf(text: string): NonNullable<ReshardTarget['lanes']>[number] {

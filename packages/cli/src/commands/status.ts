@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { readStatus, type OutboxStatus } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { databaseOf } from '../database-options.js'
 import { exitCodes } from '../exit-code.js'
 import { holderLines } from '../holder-lines.js'
@@ -16,29 +15,22 @@ transactions that hold events back. Kafka is not asked. Exit code 1 when a shard
 `
 
 /** `oncebox status`. */
-export const status: Command = {
+export const status = defineCommand({
   name: 'status',
   synopsis: 'status [--database URL]',
   summary: 'who publishes which shard, and what holds events back',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        database: { type: 'string' },
-        config: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    database: { type: 'string' },
+    config: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     const found = await readStatus(await databaseOf(values, process.env))
     process.stdout.write(values.json === true ? `${JSON.stringify(found)}\n` : describe(found))
     return found.shards.every(({ holder }) => holder !== null) ? exitCodes.done : exitCodes.failed
   },
-}
+})
 
 function describe({ generation, shards, members, holders, eventsBytes }: OutboxStatus): string {
   const shardRows = shards.map((shard) => [

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
-import { parseArgs } from 'node:util'
 import { tailEvents, type TailedEvent } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { databaseOf } from '../database-options.js'
 import { exitCodes } from '../exit-code.js'
 
@@ -18,25 +17,18 @@ Prints the events that commit from now on, as they commit, without their payload
 const stopSignals = ['SIGTERM', 'SIGINT'] as const
 
 /** `oncebox tail`. */
-export const tail: Command = {
+export const tail = defineCommand({
   name: 'tail',
   synopsis: 'tail [--topic TOPIC]',
   summary: 'print the events that commit from now on',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        database: { type: 'string' },
-        config: { type: 'string' },
-        topic: { type: 'string', multiple: true },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    database: { type: 'string' },
+    config: { type: 'string' },
+    topic: { type: 'string', multiple: true },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     const db = await databaseOf(values, process.env)
     const stopping = new AbortController()
     const stop = (): void => stopping.abort()
@@ -48,7 +40,7 @@ export const tail: Command = {
         await once(process.stdout, 'drain', { signal: stopping.signal }).catch(() => undefined)
     return exitCodes.done
   },
-}
+})
 
 const lineOf = ({ occurredAt, topic, type, key, id, payloadBytes }: TailedEvent): string =>
   `${occurredAt}  ${topic}  ${type}  key ${key === null ? 'none' : JSON.stringify(key)}  ${id}  ${payloadBytes === null ? 'tombstone' : `${payloadBytes} bytes`}`

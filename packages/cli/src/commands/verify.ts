@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util'
 import { OutboxError } from '@oncebox/core'
 import { verify as compare, type VerifyReport } from '@oncebox/relay'
-import type { Command } from '../command.js'
+import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 import { table } from '../table.js'
@@ -18,25 +17,18 @@ their key. Reads only. Judges the events that the outbox still has. Exit code 1 
 `
 
 /** `oncebox verify`. */
-export const verify: Command = {
+export const verify = defineCommand({
   name: 'verify',
   synopsis: 'verify [--topic TOPIC] [--since TIME]',
   summary: 'compare the outbox with its topics, event by event',
-  async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        config: { type: 'string' },
-        topic: { type: 'string', multiple: true },
-        since: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-    if (values.help === true) {
-      process.stdout.write(help)
-      return exitCodes.done
-    }
+  help,
+  options: {
+    config: { type: 'string' },
+    topic: { type: 'string', multiple: true },
+    since: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(values) {
     const since = sinceOf(values.since)
     const report = await compare(await loadRelayOptions(values.config, process.env), {
       ...(values.topic !== undefined && { topics: values.topic }),
@@ -46,7 +38,7 @@ export const verify: Command = {
     process.stdout.write(values.json === true ? `${JSON.stringify(report, asText)}\n` : describe(report))
     return report.ok ? exitCodes.done : exitCodes.failed
   },
-}
+})
 
 function sinceOf(text: string | undefined): Date | undefined {
   if (text === undefined) return undefined
