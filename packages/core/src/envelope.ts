@@ -16,14 +16,10 @@ export const envelopeHeaders = {
 } as const
 
 /**
- * Beside the envelope, on records that were published out of their turn: `adopted` by `oncebox adopt`, with the generation
- * of the shard map that it made; `replayed` by `oncebox replay`, with the time; `replayedFrom` names the event's own topic.
+ * Beside the envelope, on a record that was published out of its turn, by `oncebox adopt`: the generation of the shard map that
+ * it made.
  */
-export const outOfTurnHeaders = {
-  adopted: 'oncebox_adopted',
-  replayed: 'oncebox_replayed',
-  replayedFrom: 'oncebox_replayed_from',
-} as const
+export const adoptedHeader = 'oncebox_adopted'
 
 /** The attributes of one event. */
 export interface Envelope {

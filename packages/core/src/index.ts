@@ -12,7 +12,7 @@ export {
   envelopeHeaders,
   headerText,
   isReservedHeader,
-  outOfTurnHeaders,
+  adoptedHeader,
   readEnvelope,
   type Envelope,
   type HeaderBag,

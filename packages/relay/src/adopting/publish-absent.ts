@@ -1,6 +1,5 @@
 import type { Client } from 'pg'
-import { to as copyTo } from 'pg-copy-streams'
-import { faultPoint, outOfTurnHeaders } from '@oncebox/core'
+import { faultPoint, adoptedHeader } from '@oncebox/core'
 import type { KafkaClient, TransactionSession } from '@oncebox/kafka'
 import { ParkedKeys } from '../dead-letters/parked-keys.js'
 import type { AbsentEvent, AbsentEvents } from '../comparing/findings.js'
@@ -8,6 +7,7 @@ import type { ResolvedRelayOptions } from '../options.js'
 import { BatchEncoder } from '../publishing/batch-encoder.js'
 import type { Exceptions } from '../publishing/exceptions.js'
 import { Routes } from '../publishing/routes.js'
+import { copyOut } from '../reading/copy-out.js'
 import { CopyRows } from '../reading/copy-rows.js'
 import { columns, rowOverheadBytes } from '../reading/read-window.js'
 
@@ -30,7 +30,7 @@ export interface PublishAbsentRequest {
  */
 export async function publishAbsent(request: PublishAbsentRequest): Promise<number> {
   const { options, client, kafka, session, absent, generation, onProgress, signal } = request
-  const headers = [[outOfTurnHeaders.adopted, String(generation)]] as const
+  const headers = [[adoptedHeader, String(generation)]] as const
   const encoder = new BatchEncoder(new Routes(kafka, options.progressTopic, headers), options.compression)
   let published = 0
   let lastSeq = -1n
@@ -87,8 +87,5 @@ async function readEvents(client: Client, events: readonly AbsentEvent[]): Promi
       join outbox.events e on e.seq = a.seq and e.id = a.id
      order by e.seq
   ) to stdout (format binary)`
-  const chunks: Buffer[] = []
-  // The stream of pg-copy-streams yields Buffers unless an encoding is set.
-  for await (const chunk of client.query(copyTo(sql)) as AsyncIterable<Buffer>) chunks.push(chunk)
-  return Buffer.concat(chunks)
+  return await copyOut(client, sql)
 }

@@ -1,4 +1,5 @@
-import { RecordEntry, RowEntry } from './entries.js'
+import { RecordEntry } from './record-entry.js'
+import { RowEntry } from './row-entry.js'
 import { partCount, type Spill } from './spill.js'
 
 /** All rows and all records of one event. Several rows when plain SQL has used an id twice. */
@@ -17,11 +18,11 @@ export async function* joinByName(rows: Spill, records: Spill): AsyncGenerator<S
       if (event === undefined) events.set(text, (event = { rows: [], records: [] }))
       return event
     }
-    for (const entry of entriesOf(await rows.read(part), RowEntry.bytes)) {
+    for (const entry of entriesOf(await rows.read(part), RowEntry.size)) {
       const row = new RowEntry(entry)
       eventOf(row.name).rows.push(row)
     }
-    for (const entry of entriesOf(await records.read(part), RecordEntry.bytes)) {
+    for (const entry of entriesOf(await records.read(part), RecordEntry.size)) {
       const record = new RecordEntry(entry)
       eventOf(record.name).records.push(record)
     }

@@ -1,5 +1,6 @@
 import { entriesOf } from './join.js'
-import type { RecordEntry, RowEntry } from './entries.js'
+import type { RecordEntry } from './record-entry.js'
+import type { RowEntry } from './row-entry.js'
 import { partCount, partOf, Spill } from './spill.js'
 
 /** An event of a key that is in its topic: what it takes to say whether it came in its turn. */

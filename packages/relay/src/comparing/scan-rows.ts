@@ -1,10 +1,11 @@
 import type { Client } from 'pg'
-import { to as copyTo } from 'pg-copy-streams'
+import { copyOut } from '../reading/copy-out.js'
 import { CopyRows } from '../reading/copy-rows.js'
 import { readSettings } from '../reading/read-window.js'
 import type { Snapshot } from '../reading/snapshot.js'
-import { shortHash, writeRow } from './entries.js'
 import { Names } from './names.js'
+import { writeRow } from './row-entry.js'
+import { sourceHash } from './source-hash.js'
 import { partOf, type Spill } from './spill.js'
 
 /** Which rows are compared; all unless said otherwise. */
@@ -17,7 +18,7 @@ export interface RowScope {
 /** What a scan of the rows has found beside the rows. */
 export interface ScannedRows {
   readonly topics: Names
-  /** Sources as {@link shortHash} names them, in latin1. */
+  /** Sources as {@link sourceHash} names them, in latin1. */
   readonly sources: Set<string>
   /**
    * Transactions that wrote rows of several other transactions: a restore did, and nothing else does. A savepoint too
@@ -102,7 +103,7 @@ class RowScan {
   /** @returns The last sequence number of the page; undefined when it is the last page. */
   async page(condition: string): Promise<bigint | undefined> {
     const { client, rows, onPage } = this.#request
-    const page = new CopyRows(await copy(client, selectRows(condition)), fields)
+    const page = new CopyRows(await copyOut(client, selectRows(condition)), fields)
     let count = 0
     let last = 0n
     while (page.next()) {
@@ -118,7 +119,7 @@ class RowScan {
     const field = (index: number): Buffer => bytes.subarray(starts[index], ends[index])
     const isNull = (index: number): boolean => (starts[index] ?? -1) < 0
     const { topics, sources, copiers } = this.#found
-    const source = sourceHash(field(4).toString('utf8'))
+    const source = sourceHash(field(4))
     sources.add(source.toString('latin1'))
     const txid = field(1).readBigUInt64BE()
     const writtenBy = fullXid(field(2).readUInt32BE(), this.#next)
@@ -169,27 +170,8 @@ function scopeCondition({ topics, sinceMs }: RowScope): string {
   return conditions.map((condition) => ` and ${condition}`).join('')
 }
 
-async function copy(client: Client, sql: string): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  // The stream of pg-copy-streams yields Buffers unless an encoding is set.
-  for await (const chunk of client.query(copyTo(sql)) as AsyncIterable<Buffer>) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
 /** A system column shows the lower half of a transaction id; the row was written in the past. */
 function fullXid(low: number, next: bigint): bigint {
   const full = (next & ~0xffff_ffffn) | BigInt(low)
   return full < next || next < 0x1_0000_0000n ? full : full - 0x1_0000_0000n
-}
-
-const hashes = new Map<string, Buffer>()
-const hashesMax = 10_000
-
-function sourceHash(source: string): Buffer {
-  const known = hashes.get(source)
-  if (known !== undefined) return known
-  if (hashes.size >= hashesMax) hashes.clear()
-  const hash = shortHash(source)
-  hashes.set(source, hash)
-  return hash
 }

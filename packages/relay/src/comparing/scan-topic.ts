@@ -1,7 +1,9 @@
-import { envelopeHeaders, outOfTurnHeaders } from '@oncebox/core'
+import { envelopeHeaders, adoptedHeader } from '@oncebox/core'
 import { readPartition, type ConsumedRecord, type KafkaClient } from '@oncebox/kafka'
 import type { ComparedTopic } from './compared-topic.js'
-import { shortHash, uuidBytes, writeRecord } from './entries.js'
+import { uuidBytes } from './entry.js'
+import { writeRecord } from './record-entry.js'
+import { sourceHash } from './source-hash.js'
 import { partOf, type Spill } from './spill.js'
 
 export interface ScanTopicRequest {
@@ -21,7 +23,6 @@ export interface ScanTopicRequest {
 // Ten million records take minutes.
 const deadlineMs = 24 * 3_600_000
 const recordsPerReport = 10_000
-const outOfTurn: ReadonlySet<string> = new Set([outOfTurnHeaders.adopted, outOfTurnHeaders.replayed])
 
 /** Reads what is committed in a topic, once, into `records`: id, source, partition and offset of each event. */
 export async function scanTopic(request: ScanTopicRequest): Promise<void> {
@@ -51,26 +52,13 @@ function add(
   let isOld = false
   for (const [name, value] of headers) {
     if (name === envelopeHeaders.id) id = uuidBytes(value.toString('latin1'))
-    else if (name === envelopeHeaders.source) source = hashOf(value)
+    else if (name === envelopeHeaders.source) source = sourceHash(value)
     else if (name === envelopeHeaders.time)
       isOld = sinceMs !== undefined && Date.parse(value.toString('latin1')) < sinceMs
-    else isOutOfTurn ||= outOfTurn.has(name)
+    else isOutOfTurn ||= name === adoptedHeader
   }
   // Not one of this outbox: another program's record, or another service's event.
   if (isOld || id === undefined || source === undefined || !sources.has(source.toString('latin1'))) return
   const entry = records.add(partOf(Buffer.concat([id, source])))
   writeRecord(entry, { id, source, topic: number, isOutOfTurn, partition, offset })
-}
-
-const hashes = new Map<string, Buffer>()
-const hashesMax = 10_000
-
-function hashOf(source: Buffer): Buffer {
-  const text = source.toString('latin1')
-  const known = hashes.get(text)
-  if (known !== undefined) return known
-  if (hashes.size >= hashesMax) hashes.clear()
-  const hash = shortHash(source)
-  hashes.set(text, hash)
-  return hash
 }

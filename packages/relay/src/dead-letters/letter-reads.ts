@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
-import { to as copyTo } from 'pg-copy-streams'
 import { bounded } from '../database-connections.js'
+import { copyOut } from '../reading/copy-out.js'
 import { CopyRows } from '../reading/copy-rows.js'
 import { columns, rowOverheadBytes } from '../reading/read-window.js'
 
@@ -162,12 +162,8 @@ export class LetterReads {
     const fields = columns.map((name) => copied[name] ?? `l.${name}`)
     const sql = `copy (select ${fields.join(', ')} from outbox.dead_letters l
       where l.number = any ('{${numbers.join(',')}}'::bigint[]) order by l.number) to stdout (format binary)`
-    const chunks: Buffer[] = []
-    await bounded(this.#client, readTimeoutMs, async () => {
-      // The stream of pg-copy-streams yields Buffers unless an encoding is set.
-      for await (const chunk of this.#client.query(copyTo(sql)) as AsyncIterable<Buffer>) chunks.push(chunk)
-    })
-    return new CopyRows(Buffer.concat(chunks), columns.length)
+    const bytes = await bounded(this.#client, readTimeoutMs, async () => await copyOut(this.#client, sql))
+    return new CopyRows(bytes, columns.length)
   }
 
   async #rows<Row extends object>(sql: string, parameters: readonly unknown[] = []): Promise<readonly Row[]> {

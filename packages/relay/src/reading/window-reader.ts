@@ -1,5 +1,4 @@
 import type { Client } from 'pg'
-import { to as copyTo } from 'pg-copy-streams'
 import { bounded } from '../database-connections.js'
 import type { WindowName } from '../position.js'
 import {
@@ -10,6 +9,7 @@ import {
   type ProofRow,
   type SnapshotRow,
 } from './anchor.js'
+import { copyOut } from './copy-out.js'
 import { CopyQuery } from './copy-query.js'
 import { CopyRows } from './copy-rows.js'
 import { columns, readSettings, readWindow, readWindowUntilNow } from './read-window.js'
@@ -145,7 +145,10 @@ export class WindowReader implements PageReader {
       const to = until ?? now
       if (isEmptyWindow(from, to)) return undefined
       const ended = endedSince(from, to)
-      const bytes = await this.#copy(readWindow({ from, to, ended, after, rowsMax, bytesMax, condition }))
+      const bytes = await copyOut(
+        this.#client,
+        readWindow({ from, to, ended, after, rowsMax, bytesMax, condition }),
+      )
       return this.#page({ from, to, bytes, proven: Promise.resolve() })
     } finally {
       // Not awaited on the way out: the driver queues the next statement behind it, and a lost connection shows there.
@@ -167,12 +170,5 @@ export class WindowReader implements PageReader {
       endedCount: endedSince(from, to).length,
       proven,
     }
-  }
-
-  async #copy(sql: string): Promise<Buffer> {
-    const chunks: Buffer[] = []
-    // The stream of pg-copy-streams yields Buffers unless an encoding is set.
-    for await (const chunk of this.#client.query(copyTo(sql)) as AsyncIterable<Buffer>) chunks.push(chunk)
-    return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
   }
 }
