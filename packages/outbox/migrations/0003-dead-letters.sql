@@ -197,19 +197,7 @@ begin
 end
 $$;
 
-create or replace function outbox.grant_relay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised to %I', role);
-  execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
-  -- Dead letters are written through functions only, which look at the epoch of the shard.
-  execute format('grant execute on function outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]) to %I', role);
-end
-$$;
+-- What a relay needs of these is granted by outbox.grant_relay(), which the next migration writes anew.
 
 -- For the person who runs oncebox dead-letters: sees dead letters with their payloads, and asks for what is to be done.
 create function outbox.grant_dead_letters(role name) returns void

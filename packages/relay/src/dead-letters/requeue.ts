@@ -1,6 +1,7 @@
 import { channels, faultPoint, nextDelayMs, OutboxError } from '@oncebox/core'
 import { BatchLimit } from '../publishing/batch-limit.js'
-import type { BatchEncoder, EncodedBatch } from '../publishing/batch-encoder.js'
+import type { BatchEncoder } from '../publishing/batch-encoder.js'
+import type { EncodedBatch } from '../publishing/encoded-batch.js'
 import { refusalOf, type Exceptions, type Refusal } from '../publishing/exceptions.js'
 import { asRefusedTopic, refusedContent } from '../publishing/refusals.js'
 import type { LetterBook } from './letter-book.js'

@@ -15,13 +15,11 @@ interface DatabaseRow {
   readonly now_ms: number
 }
 
-// Catalogs only, and what every role may read of them. What a relay needs is what outbox.grant_relay() gives.
+// Catalogs only, which every role may read. What a relay needs is what outbox.grant_relay() gives: SELECT on all there is.
 const look = `
 with tables(name, verb) as (
-  select t, v from unnest(array['events', 'windows', 'heartbeats', 'claims', 'releases', 'reshards', 'initialised', 'life',
-                                'shard_map', 'migrations', 'rotations', 'removals', 'dead_letters', 'dead_letter_actions',
-                                'dead_letter_results', 'dead_letter_status']) t
-       cross join unnest(array['select']) v
+  select c.relname, 'select' from pg_class c
+   where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p', 'v')
   union all
   select t, 'insert' from unnest(array['windows', 'heartbeats', 'claims', 'releases', 'reshards', 'initialised', 'life']) t
 ), functions(name) as (

@@ -1,4 +1,10 @@
-import { countBrokers, readTopicHealth, type KafkaClient, type TopicHealth } from '@oncebox/kafka'
+import {
+  countBrokers,
+  readTopicHealth,
+  readTopicSettings,
+  type KafkaClient,
+  type TopicHealth,
+} from '@oncebox/kafka'
 import { failure, failureOf, ok, warning, type Finding } from './finding.js'
 
 export interface ExaminedTopics {
@@ -6,6 +12,10 @@ export interface ExaminedTopics {
   readonly shards: number
   /** Topics that the outbox has emitted to. */
   readonly events: readonly string[]
+}
+
+interface ExaminedTopic extends TopicHealth {
+  readonly settings: ReadonlyMap<string, string>
 }
 
 const settings = ['cleanup.policy', 'min.insync.replicas', 'unclean.leader.election.enable'] as const
@@ -44,10 +54,11 @@ export async function examineKafka(kafka: KafkaClient, topics: ExaminedTopics): 
 async function examineTopic(
   kafka: KafkaClient,
   topic: string,
-  judge: (health: TopicHealth | undefined) => readonly Finding[],
+  judge: (topic: ExaminedTopic | undefined) => readonly Finding[],
 ): Promise<readonly Finding[]> {
   try {
-    return judge(await readTopicHealth(kafka, topic, settings))
+    const health = await readTopicHealth(kafka, topic)
+    return judge(health && { ...health, settings: await readTopicSettings(kafka, topic, settings) })
   } catch (error) {
     return [failureOf('topic.visible', error)]
   }
@@ -55,7 +66,7 @@ async function examineTopic(
 
 function progressFindings(
   { progress, shards }: ExaminedTopics,
-  health: TopicHealth | undefined,
+  health: ExaminedTopic | undefined,
 ): readonly Finding[] {
   if (health === undefined)
     return [
@@ -87,7 +98,7 @@ function progressFindings(
 /** Whether the end of one broker can take an acknowledged record away. */
 function durabilityOf(
   topic: string,
-  { replicas, inSync, settings: values }: TopicHealth,
+  { replicas, inSync, settings: values }: ExaminedTopic,
 ): readonly Finding[] {
   const insync = Number(values.get('min.insync.replicas'))
   const unclean = values.get('unclean.leader.election.enable') === 'true'

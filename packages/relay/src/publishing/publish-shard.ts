@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import type { PublishedMessage } from '@oncebox/core'
 import type { KafkaClient, Receipt } from '@oncebox/kafka'
 import type { DatabaseConnections } from '../database-connections.js'
 import type { OpenShard } from '../opening/open-shard.js'
@@ -81,19 +82,9 @@ export interface PublishedUpTo {
   readonly confirmed: WindowKey | undefined
 }
 
-interface PublishedBatch {
-  readonly events: number
-  readonly bytes: number
-  readonly oldestMs: number
-  readonly topics: readonly string[]
-  /** Reading the page, and turning it into record batches. */
-  readonly readMs: number
-  readonly encodeMs: number
-  /** From the batch in hand to its commit. */
-  readonly durationMs: number
+/** What is said of a batch on `oncebox:relay:published`. */
+type PublishedBatch = Omit<PublishedMessage, 'relay' | 'shard' | 'epoch' | 'position'> & {
   readonly receipt: Receipt
-  /** Trace contexts of its events, a bounded number; none unless somebody listens. */
-  readonly traceparents: readonly string[]
 }
 
 /**

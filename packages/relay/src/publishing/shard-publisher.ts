@@ -1,4 +1,4 @@
-import { channels, delay, faultPoint, nextDelayMs, OutboxError, type PublishedMessage } from '@oncebox/core'
+import { channels, faultPoint, type OutboxError, type PublishedMessage } from '@oncebox/core'
 import type { Receipt } from '@oncebox/kafka'
 import { LetterBook } from '../dead-letters/letter-book.js'
 import { LetterReads } from '../dead-letters/letter-reads.js'
@@ -9,11 +9,14 @@ import { positionBehind, type Position, type WindowName } from '../position.js'
 import type { Snapshot } from '../reading/snapshot.js'
 import type { Cursor, Page, PageReader } from '../reading/window-reader.js'
 import { WindowRecorder } from '../reading/window-recorder.js'
-import { BatchEncoder, type EncodedBatch } from './batch-encoder.js'
+import { BatchEncoder } from './batch-encoder.js'
 import { BatchLimit } from './batch-limit.js'
 import { Confirmation, type WindowKey } from './confirmation.js'
-import { Demand } from './demand.js'
+import type { EncodedBatch } from './encoded-batch.js'
 import type { Exceptions } from './exceptions.js'
+import { Flights, type FirstFailure } from './flights.js'
+import { ShardHalt } from './shard-halt.js'
+import { Prover } from './prover.js'
 import type { PublishedUpTo, PublishShardRequest } from './publish-shard.js'
 import { haltOf, refusedContent } from './refusals.js'
 import { Routes } from './routes.js'
@@ -36,17 +39,10 @@ interface CommittedBatch extends Pick<ReadBatch, 'batch' | 'readMs' | 'encodeMs'
   readonly position: Position
 }
 
-/** A batch on its way to Kafka. */
-interface Flight {
-  readonly batch: EncodedBatch
-  readonly done: Promise<void>
-}
-
 // An empty window moves `from` only when polls have become dear, and then with a record, at most once a second.
 const moveEmptyAfterMs = 1_000
 const endedDear = 64
 const txidsDear = 10_000n
-const haltBackoff = { minMs: 50, maxMs: 5_000 }
 
 /** What {@link publishShard} does, with the state that it takes. */
 export class ShardPublisher {
@@ -61,9 +57,8 @@ export class ShardPublisher {
   readonly #limit: BatchLimit
   /** Events that the broker refused when they stood alone. */
   readonly #refused = new Map<bigint, OutboxError>()
-  /** Topics that were refused, until one of their events is committed. */
-  readonly #doubtful = new Set<string>()
-  readonly #flights: Flight[] = []
+  readonly #halt = new ShardHalt()
+  readonly #flights = new Flights()
   /** As it stands in Kafka. */
   #committed: Position
   /** Where the next batch starts, once all batches before it are committed. */
@@ -76,15 +71,11 @@ export class ShardPublisher {
   #recorded: Promise<void> = Promise.resolve()
   /** Letters were written since the newest record, by whomever: the next position has to stand on a newer one. */
   #recordIsOld = true
-  readonly #demand: Demand
   readonly #confirmation: Confirmation
+  readonly #prover: Prover
   /** The newest confirmed window that a record carries. */
   #confirmedRecorded: WindowKey | undefined
-  #proving: Promise<void> | undefined
-  readonly #ending = new AbortController()
   #movedAtMs = 0
-  /** What the shard waits for, and how often it has tried. */
-  #halt: { readonly error: OutboxError; readonly attempts: number } | undefined
 
   constructor(request: PublishShardRequest) {
     const { open, options, database, kafka, signal } = request
@@ -106,7 +97,6 @@ export class ShardPublisher {
     this.#window = position.window
     this.#windowNumber = position.window.number
     this.#cursor = cursorAfter(position)
-    this.#demand = request.demand ?? new Demand()
     this.#confirmedRecorded = open.confirmed
     this.#confirmation = new Confirmation({
       kafka,
@@ -116,6 +106,7 @@ export class ShardPublisher {
       inherited: position.unproven,
       topicsOfRows: async (until) => await topicsOfRows(options, open, until),
     })
+    this.#prover = new Prover(request, this.#confirmation)
     const relay = options.name
     const reads = new LetterReads(database.reader, condition)
     this.#writes = new LetterWrites(database.reader, { shard, epoch, lifeToken })
@@ -143,12 +134,11 @@ export class ShardPublisher {
         try {
           await this.#publishOn()
         } catch (error) {
-          await this.#getOver(await this.#failedFirst(error))
+          await this.#getOver(await this.#flights.failedFirst(error))
         }
       }
     } finally {
-      this.#ending.abort()
-      await this.#proving
+      await this.#prover.end()
     }
     return {
       position: this.#committed,
@@ -161,29 +151,26 @@ export class ShardPublisher {
   async #publishOn(): Promise<void> {
     const { signal, observer } = this.#request
     while (!signal.aborted) {
-      if (this.#demand.isRaised && this.#confirmation.isBehind) this.#prove()
+      this.#prover.proveOnDemand()
       if (this.#requeue.isDue) {
-        await this.#landAll()
+        await this.#flights.landAll()
         await this.#requeue.turn()
         observer.setAside(0, this.#book.parked.size)
       }
       const next = await this.#readBatch()
       if (next === undefined || next.batch.rows === 0) {
-        await this.#landAll()
+        await this.#flights.landAll()
         if (next?.batch.halt !== undefined) throw next.batch.halt.error
         await this.#nothing(next?.page)
         continue
       }
       const { batch } = next
-      const done = this.#publish(next)
-      // Awaited as long as it is in flight; this only keeps an early failure from counting as unhandled.
-      done.catch(() => undefined)
-      this.#flights.push({ batch, done })
-      if (this.#flights.length > 1) await this.#landFirst()
-      if (this.#cursor.to === undefined || !batch.whole) await this.#landAll()
+      this.#flights.add(batch, this.#publish(next))
+      if (this.#flights.count > 1) await this.#flights.landFirst()
+      if (this.#cursor.to === undefined || !batch.whole) await this.#flights.landAll()
       if (batch.halt !== undefined) throw batch.halt.error
     }
-    await this.#landAll()
+    await this.#flights.landAll()
   }
 
   async #readBatch(): Promise<ReadBatch | undefined> {
@@ -218,7 +205,7 @@ export class ShardPublisher {
       refused: this.#refused,
       parked: this.#book.parked,
       parkedKeysMax: poison.parkedKeysMax,
-      doubtful: this.#doubtful,
+      doubtful: this.#halt.doubtful,
       choiceFor: (topic) => poison.topics.get(topic) ?? poison.default,
     }
   }
@@ -246,7 +233,7 @@ export class ShardPublisher {
     const receipt = await this.#commit(batch, position)
     if (complete) this.#confirmation.completed(position.window)
     this.#limit.committed()
-    this.#passedHalt(batch, complete)
+    if (this.#halt.passes(batch, complete)) this.#request.observer.resumed()
     this.#tell({ ...read, bytes: page.bytes, startedMs, receipt, position })
   }
 
@@ -276,7 +263,7 @@ export class ShardPublisher {
     const partitions = [...batch.partitions, positionRecord(open.progress, open.shard, position)]
     // The session holds a batch back behind one that is undecided. One that was refused before this call is not ahead of it
     // any more: without the gate, the position would pass what was refused, and lose it.
-    const gate = Promise.all([this.#recorded, this.#flights.at(-1)?.done])
+    const gate = Promise.all([this.#recorded, this.#flights.landed])
     this.#request.observer.publishing(batch.topics)
     const receipt = await open.session.publish({ partitions, gate })
     this.#committed = position
@@ -314,12 +301,11 @@ export class ShardPublisher {
     }
     await page?.proven
     const to = page?.to ?? this.#cursor.from
-    const { confirmed, isBehind } = this.#confirmation
-    if (confirmed !== this.#confirmedRecorded) await this.#moveTo(to)
-    else if (this.#demand.isRaised && !isBehind) await this.#publishEmpty(to)
+    if (this.#confirmation.confirmed !== this.#confirmedRecorded) await this.#moveTo(to)
+    else if (this.#prover.wantsMore) await this.#publishEmpty(to)
     else if (page !== undefined && isDear(page) && performance.now() - this.#movedAtMs > moveEmptyAfterMs)
       await this.#moveTo(to)
-    this.#passedHalt(undefined, true)
+    if (this.#halt.passes(undefined, true)) observer.resumed()
     observer.idle()
     channels.relayIdle.publish({ relay: options.name, shard: open.shard })
     if (!this.#requeue.hasMore) await wakeup.wait(signal)
@@ -357,27 +343,7 @@ export class ShardPublisher {
     this.#committed = position
     this.#confirmation.placed(receipt)
     this.#confirmation.completed(position.window)
-    this.#prove()
-  }
-
-  /** Beside publishing, which never waits for it. The next window record carries what is confirmed. */
-  #prove(): void {
-    if (this.#proving !== undefined) return
-    this.#demand.answer()
-    const { observer, wakeup, open, options } = this.#request
-    this.#proving = (async () => {
-      try {
-        await this.#confirmation.prove(this.#ending.signal)
-        await faultPoint('relay.confirmation.proven')
-        wakeup.wake()
-      } catch (error) {
-        if (this.#ending.signal.aborted) return
-        observer.unconfirmed(error)
-        channels.relayUnconfirmed.publish({ relay: options.name, shard: open.shard, error })
-      } finally {
-        this.#proving = undefined
-      }
-    })()
+    this.#prover.prove()
   }
 
   #recordNextWindow({ to, proven }: Pick<Page, 'to' | 'proven'>): void {
@@ -399,31 +365,11 @@ export class ShardPublisher {
     this.#recorded.catch(() => undefined)
   }
 
-  async #landFirst(): Promise<void> {
-    await this.#flights[0]?.done
-    this.#flights.shift()
-  }
-
-  async #landAll(): Promise<void> {
-    while (this.#flights.length > 0) await this.#landFirst()
-  }
-
-  /** Waits until nothing is on its way. What failed first is the reason for the rest: a batch is aborted with the one ahead of it. */
-  async #failedFirst(error: unknown): Promise<{ error: unknown; batch: EncodedBatch | undefined }> {
-    const flights = this.#flights.splice(0)
-    const ends = await Promise.allSettled(flights.map(({ done }) => done))
-    const first = ends.findIndex(({ status }) => status === 'rejected')
-    const end = ends[first]
-    return end?.status === 'rejected'
-      ? { error: end.reason, batch: flights[first]?.batch }
-      : { error, batch: undefined }
-  }
-
   /**
    * Goes on from the last committed position where that can help: the refused event is looked for, the topic or event
    * waited for. Anything else is thrown, and so is everything when nothing is certain any more.
    */
-  async #getOver({ error, batch }: { error: unknown; batch: EncodedBatch | undefined }): Promise<void> {
+  async #getOver({ error, batch }: FirstFailure): Promise<void> {
     const { open, signal } = this.#request
     if (signal.aborted || open.session.state !== 'ready') throw error
     // A record that was refused is a doubt of its own.
@@ -447,34 +393,12 @@ export class ShardPublisher {
 
   async #waitFor(error: OutboxError): Promise<void> {
     const { observer, signal } = this.#request
-    const attempts = (this.#halt?.attempts ?? 0) + 1
-    this.#halt = { error, attempts }
     const { topic } = error.details
-    if (error.code === 'RELAY_TOPIC_UNAVAILABLE' && typeof topic === 'string') {
-      this.#doubtful.add(topic)
-      this.#routes.forget(topic)
-    }
+    if (error.code === 'RELAY_TOPIC_UNAVAILABLE' && typeof topic === 'string') this.#routes.forget(topic)
     observer.halted(error)
-    await delay(nextDelayMs(haltBackoff, attempts), signal).catch(() => undefined)
+    await this.#halt.wait(error, signal)
     // It may be taken by now.
     this.#refused.clear()
-  }
-
-  /** After a committed batch, or when nothing is left: whether what the shard waited for is behind it. */
-  #passedHalt(batch: EncodedBatch | undefined, complete: boolean): void {
-    if (this.#halt === undefined) return
-    const topics = new Set(batch?.partitions.filter(({ count }) => count > 0).map(({ topic }) => topic))
-    for (const topic of complete ? [...this.#doubtful] : topics) this.#doubtful.delete(topic)
-    const { topic, seq } = this.#halt.error.details
-    const hasPassed =
-      complete ||
-      batch === undefined ||
-      (typeof seq === 'string'
-        ? batch.lastSeq >= BigInt(seq)
-        : typeof topic === 'string' && topics.has(topic))
-    if (!hasPassed) return
-    this.#halt = undefined
-    this.#request.observer.resumed()
   }
 
   /** To the last committed position. Nothing is in flight. */
