@@ -28,7 +28,7 @@ export {
   startPrivatePgBouncer,
   type PrivatePgBouncer,
   type PrivatePgBouncerOptions,
-} from './services/pgbouncer.js'
+} from './private-pgbouncer.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export { CommandError, runCommand } from './run-command.js'

@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { freePort } from '../free-port.js'
 import type { Say } from '../progress.js'
 import { ServiceProcess } from '../service-process.js'
-import { redisProgram } from './redis-binaries.js'
+import { findProgram, type DebianProgram } from './debian-program.js'
 import path from 'node:path'
 
 export interface RedisServerOptions {
@@ -19,6 +19,22 @@ export interface RedisServer {
   destroy(): Promise<void>
 }
 
+const program: DebianProgram = {
+  command: 'redis-server',
+  file: ['usr', 'bin', 'redis-server'],
+  packages: [
+    'redis-server',
+    'redis-tools',
+    'libjemalloc2',
+    'liblua5.1-0',
+    'liblzf1',
+    'libatomic1',
+    'lua-bitop',
+    'lua-cjson',
+  ],
+  missing: 'STACK_REDIS_MISSING',
+}
+
 const ready = /Ready to accept connections/
 
 /** Starts Redis on a free port. */
@@ -27,8 +43,8 @@ export const startRedisServer = async ({
   say,
   signal,
 }: RedisServerOptions): Promise<RedisServer> => {
-  const [program, port] = await Promise.all([
-    redisProgram(say, signal),
+  const [found, port] = await Promise.all([
+    findProgram(program, say, signal),
     freePort(),
     mkdir(directory, { recursive: true }),
   ])
@@ -36,9 +52,9 @@ export const startRedisServer = async ({
   const durability = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--dir', directory]
   const running = await ServiceProcess.start({
     name: 'redis',
-    command: program.command,
+    command: found.command,
     arguments: [...network, ...durability],
-    environment: program.environment,
+    environment: found.environment,
     directory,
     logFile: path.join(directory, 'redis.log'),
     ready,
