@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { TopicMessages } from './kafkajs-messages.js'
 
 /**
  * What is used of @confluentinc/kafka-javascript, by hand: it is no dependency (see `clients/confluent-build.ts`), so its
@@ -17,23 +18,13 @@ export interface ConfluentProducer {
   connect(): Promise<void>
   disconnect(): Promise<void>
   transaction(): Promise<ConfluentProducer>
-  sendBatch(batch: { topicMessages: readonly ConfluentTopicMessages[] }): Promise<unknown>
+  sendBatch(batch: { topicMessages: readonly TopicMessages[] }): Promise<unknown>
   sendOffsets(offsets: {
     consumer: ConfluentConsumer
     topics: readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[]
   }): Promise<void>
   commit(): Promise<void>
   abort(): Promise<void>
-}
-
-export interface ConfluentTopicMessages {
-  readonly topic: string
-  readonly messages: readonly {
-    readonly partition: number
-    readonly key: Buffer | null
-    readonly value: string
-    readonly timestamp?: string
-  }[]
 }
 
 export interface ConfluentConsumer {

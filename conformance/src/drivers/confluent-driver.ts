@@ -4,21 +4,20 @@ import type {
   Driver,
   InputOffset,
   InputPartition,
-  NewRecord,
   OpenOptions,
   PublishEachOptions,
   ReadOptions,
   ReadRecord,
   Says,
 } from '../driver.js'
-import { pad, unpad } from '../padding.js'
+import { unpad } from '../padding.js'
 import {
   loadConfluent,
   type ConfluentConsumer,
   type ConfluentError,
   type ConfluentProducer,
-  type ConfluentTopicMessages,
 } from './confluent-api.js'
+import { byTopic } from './kafkajs-messages.js'
 
 const { Kafka } = loadConfluent().KafkaJS
 
@@ -142,21 +141,6 @@ const consumerOf = (brokers: readonly string[], group: string): ConfluentConsume
     'auto.offset.reset': 'earliest',
     'enable.auto.commit': false,
   })
-
-function byTopic(records: readonly NewRecord[]): readonly ConfluentTopicMessages[] {
-  const topics = new Map<string, ConfluentTopicMessages['messages'][number][]>()
-  for (const { topic, partition, key, value, bytes, timestampMs } of records) {
-    const messages = topics.get(topic) ?? []
-    topics.set(topic, messages)
-    messages.push({
-      partition,
-      key: key === undefined ? null : Buffer.from(key, 'hex'),
-      value: pad(value, bytes),
-      ...(timestampMs !== undefined && { timestamp: String(timestampMs) }),
-    })
-  }
-  return Array.from(topics, ([topic, messages]) => ({ topic, messages }))
-}
 
 const meanings: ReadonlyMap<string, Says> = new Map([
   ['ERR__FENCED', 'fenced'],

@@ -1,26 +1,17 @@
-import {
-  Kafka,
-  logLevel,
-  type Consumer,
-  type Message,
-  type Producer,
-  type RetryOptions,
-  type TopicMessages,
-  type Transaction,
-} from 'kafkajs'
+import { Kafka, logLevel, type Consumer, type Producer, type RetryOptions, type Transaction } from 'kafkajs'
 import type {
   Complaint,
   Content,
   Driver,
   InputPartition,
-  NewRecord,
   OpenOptions,
   PublishEachOptions,
   ReadOptions,
   ReadRecord,
   Says,
 } from '../driver.js'
-import { pad, unpad } from '../padding.js'
+import { unpad } from '../padding.js'
+import { byTopic } from './kafkajs-messages.js'
 
 export class KafkajsDriver implements Driver {
   /** As by default. */
@@ -122,21 +113,6 @@ export class KafkajsDriver implements Driver {
     if (this.#transaction === undefined) throw new Error('no transaction was begun')
     return this.#transaction
   }
-}
-
-function byTopic(records: readonly NewRecord[]): TopicMessages[] {
-  const topics = new Map<string, Message[]>()
-  for (const { topic, partition, key, value, bytes, timestampMs } of records) {
-    const messages = topics.get(topic) ?? []
-    topics.set(topic, messages)
-    messages.push({
-      partition,
-      key: key === undefined ? null : Buffer.from(key, 'hex'),
-      value: pad(value, bytes),
-      ...(timestampMs !== undefined && { timestamp: String(timestampMs) }),
-    })
-  }
-  return Array.from(topics, ([topic, messages]) => ({ topic, messages }))
 }
 
 const kafkaOf = (brokers: readonly string[]): Kafka =>

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { describeVerdict } from '@internal/audit'
+import { startProxy } from '@internal/proxy'
 import { startPrivatePostgres } from '@internal/stack'
 import type { FaultPoint } from '@oncebox/core'
 import { createRelay } from '../src/index.js'
@@ -12,6 +13,8 @@ import {
   rowsLeft,
   setUp,
   startRelayProcess,
+  untilIdleAt,
+  untilPublished,
   untilStopped,
 } from './bed.js'
 
@@ -55,6 +58,36 @@ test('a relay that stands still in the middle of a rotation holds no lock, and a
   expect(describeVerdict(await bed.verdict())).toEqual([])
   stopped.child.kill('SIGKILL')
   await stopped.ended
+})
+
+// Its transaction has a lock on each slot, so that none of them can be emptied.
+test('a relay that stands still in the middle of a read loses its transaction after ten seconds, and goes on', async () => {
+  await using bed = await setUp({ relay: fastRotation })
+  const url = new URL(bed.url)
+  await using proxy = await startProxy({
+    protocol: 'postgres',
+    upstream: { host: url.hostname, port: Number(url.port) },
+  })
+  url.host = `${proxy.host}:${proxy.port}`
+  await using relay = createRelay({ ...bed.options, db: { connectionString: url.href } })
+  await relay.start()
+  await untilIdleAt(bed)
+  const published = untilPublished(bed.relayName, 1)
+  const rule = proxy.on({ request: /^\s*select exists \(select from outbox\.life/ }, 'hold')
+  await rule.fired
+  await bed.emit(['a'])
+  const standing = async (): Promise<number> =>
+    (
+      await bed.pool.query(
+        `select from pg_stat_activity
+          where datname = current_database() and application_name like '%reader' and state = 'idle in transaction'`,
+      )
+    ).rowCount ?? 0
+  expect(await standing()).toBe(1)
+  await expect.poll(standing, patient).toBe(0)
+  proxy.removeRules()
+  await published
+  await expect.poll(async () => await rowsLeft(bed), patient).toBe(0)
 })
 
 // Between its lock and TRUNCATE, and between TRUNCATE and its commit: one statement of the relay, so a trigger stops it.
