@@ -29,8 +29,8 @@ export interface Bed extends AsyncDisposable {
   emit(keys: readonly string[], payload?: Buffer): Promise<void>
   /** Every event of the topic that was committed: those the database holds, or those of the ledger once there is one. */
   committed(topic?: string): Promise<CommittedEvent[]>
-  /** What Apache's consumer reads. */
-  published(): Promise<TopicRecord[]>
+  /** What Apache's consumer reads, of the bed's topic or of another. */
+  published(topic?: string): Promise<TopicRecord[]>
   /** Compares both: what has a dead letter, and was not published again, is not to be in the topic. */
   verdict(): Promise<Verdict>
   /** Dead letters, oldest first. */
@@ -102,11 +102,11 @@ export async function setUp(
       )
       return rows.map(({ id, key, seq }) => ({ id, key, version: Number(seq) }))
     },
-    published: async () =>
+    published: async (of = topic) =>
       await readTopic({
         brokers,
         classpath: sharedStack().kafka.classpath,
-        topic,
+        topic: of,
         isolation: 'read_committed',
       }),
     letters: async () =>

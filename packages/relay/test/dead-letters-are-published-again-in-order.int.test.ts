@@ -209,3 +209,34 @@ test('letters of a topic that is gone wait for it, hold nobody up, and go out wh
   await bed.request('requeue')
   await settled
 })
+
+test('more letters of a topic that is gone than are remembered all go out, each once, when it is back', async () => {
+  const letters = 1_600
+  await using bed = await setUp()
+  const gone = await createTopic('gone', { partitions: 1 })
+  await bed.pool.query(
+    `insert into outbox.events (bucket, id, source, topic, type, partition, payload)
+     select 0, outbox.uuid7(), 'test', $1, 'test.happened', 1, '{}' from generate_series(1, $2)`,
+    [gone, letters],
+  )
+  await setTopicConfig(bed.topic, small)
+  await bed.emit(['poison'], tooLarge)
+  await using relay = createRelay(bed.options)
+  const idle = untilIdleAt(bed)
+  await relay.start()
+  await idle
+  expect((await statesOf(bed)).filter((state) => state === 'dead')).toHaveLength(letters + 1)
+  await withAdmin((admin) => admin.deleteTopics({ topics: [gone] }))
+  await setTopicConfig(bed.topic, raised)
+  // The letter of the other topic is the last that is asked for: every one before it has found its topic gone.
+  const settled = untilSettled(bed, 'published', 1)
+  await bed.request('requeue')
+  await settled
+  await createNamedTopic(gone, 2)
+  const all = untilSettled(bed, 'published', letters)
+  await bed.pool.query(`select outbox.request_dead_letters('requeue', '{1}')`)
+  await all
+  const records = await bed.published(gone)
+  expect(records).toHaveLength(letters)
+  expect(new Set(records.map(({ headers }) => headers.get('ce_id'))).size).toBe(letters)
+})

@@ -55,6 +55,7 @@ export interface RequestedDeadLetters {
   readonly requested: readonly number[]
 }
 
+const lettersOfRequestMax = 10_000
 const openStates: readonly DeadLetterState[] = ['dead', 'parked', 'requested']
 
 /** What a person can see of dead letters, and ask for. The relay of their shard does it, within about a second. */
@@ -115,19 +116,24 @@ export class DeadLetterDesk implements AsyncDisposable {
     )
   }
 
-  /** As {@link requeue}, for all dead letters of a topic. */
+  /** As {@link requeue}, for all dead letters of a topic; when it throws, those in front may have been asked for. */
   async requeueTopic(topic: string): Promise<RequestedDeadLetters> {
-    const { rows } = await this.#client.query<{ number: number }>(
-      `select l.number::float8 as number
-         from outbox.dead_letters l join outbox.dead_letter_status s on s.number = l.number
-        where l.topic = $1 and s.state = 'dead'
-        order by l.number`,
-      [topic],
-    )
-    return await this.#request(
-      'requeue',
-      rows.map(({ number }) => number),
-    )
+    const requested: number[] = []
+    for (let after = 0; ;) {
+      const { rows } = await this.#client.query<{ number: number }>(
+        `select l.number::float8 as number
+           from outbox.dead_letters l join outbox.dead_letter_status s on s.number = l.number
+          where l.topic = $1 and s.state = 'dead' and l.number > $2
+          order by l.number limit $3`,
+        [topic, after, lettersOfRequestMax],
+      )
+      const numbers = rows.map(({ number }) => number)
+      await this.#request('requeue', numbers)
+      requested.push(...numbers)
+      const last = numbers.at(-1)
+      if (last === undefined || numbers.length < lettersOfRequestMax) return { requested }
+      after = last
+    }
   }
 
   /**

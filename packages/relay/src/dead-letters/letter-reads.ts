@@ -69,7 +69,7 @@ select a.number::float8 as number, a.action, a.letter::float8 as letter, encode(
   from outbox.dead_letter_actions a
   join outbox.dead_letters l on l.number = a.letter
  where a.number > $1 and a.number <= $2 and not ${hasEnded}
-   and (a.action = 'discard' or a.number > ${triedAction})${condition}
+   and (a.action = 'discard' or a.number > ${triedAction}) and ($4::text is null or l.topic = $4)${condition}
  order by a.number limit $3`
 
 // The letters of each queue up to the first that waits for a person. Index dead_letters_queue, from the floor on.
@@ -138,9 +138,14 @@ export class LetterReads {
     return row?.number ?? 0
   }
 
-  /** Actions that are not done, on letters of this shard, numbered from `after` (exclusive) to `upTo`. */
-  async actions(after: number, upTo: number, limit: number): Promise<readonly LetterAction[]> {
-    return await this.#rows<LetterAction>(newActions(this.#condition), [after, upTo, limit])
+  /** Actions that are not done, on letters of this shard, numbered from `after` (exclusive) to `upTo`; of one topic, or of all. */
+  async actions(
+    after: number,
+    upTo: number,
+    limit: number,
+    topic?: string,
+  ): Promise<readonly LetterAction[]> {
+    return await this.#rows<LetterAction>(newActions(this.#condition), [after, upTo, limit, topic])
   }
 
   /** Of these queues, the letters whose turn it is, in order; bounded by letters and by bytes, the first always passes. */

@@ -34,6 +34,8 @@ const lookMs = 1_000
 const actionsMax = 1_000
 /** Queues that are known to be due at a time; more actions are taken when there are fewer. */
 const dueMax = 10_000
+/** Queues that are remembered while their topics are away. Of further ones, only where their actions begin. */
+const restingMax = 1_000
 // Their numbers stand in the position.
 const lettersMax = 500
 const queuesMax = 500
@@ -57,6 +59,8 @@ export class Requeue {
   readonly #parts: RequeueParts
   readonly #limit = new BatchLimit(lettersMax)
   readonly #resting = new Map<string, RestingTopic>()
+  /** By topic, a number behind which actions were taken and forgotten: more letters wait for their topic than are remembered. */
+  readonly #forgotten = new Map<string, number>()
   #takenAction = 0
   #lookAtMs = 0
 
@@ -81,7 +85,7 @@ export class Requeue {
     if (book.due.size === 0) return
     const queues = new Map([...book.due].slice(0, queuesMax))
     const due = await reads.due(queues, this.#limit.rows, bytesMax)
-    for (const { topic, queue } of due) if (this.#isResting(topic)) this.#rest(topic, queue)
+    for (const letter of due) if (this.#isResting(letter.topic)) this.#rest(letter)
     const letters = due.filter(({ topic }) => !this.#isResting(topic))
     if (letters.length > 0) await this.#publish(letters)
     await this.#review(queues)
@@ -91,6 +95,8 @@ export class Requeue {
     this.#lookAtMs = performance.now() + lookMs
     for (const topic of this.#resting.keys()) if (!this.#isResting(topic)) this.#wake(topic)
     if (this.#parts.book.due.size < dueMax) await this.#takeActions()
+    for (const [topic, after] of this.#forgotten)
+      if (!this.#isResting(topic) && this.#parts.book.due.size < dueMax) await this.#takeAgain(topic, after)
   }
 
   async #takeActions(): Promise<void> {
@@ -110,12 +116,22 @@ export class Requeue {
     for (const { queue, topic } of actions) {
       if (!book.due.has(queue)) book.due.set(queue, 0)
       // Whoever asks for it has looked after the topic.
-      this.#wake(topic)
-      this.#resting.delete(topic)
+      this.#takes(topic)
     }
     const last = actions.length < actionsMax ? undefined : actions.at(-1)
     this.#takenAction = last?.number ?? newest
     if (last !== undefined) this.#lookAtMs = 0
+  }
+
+  /** Actions of a topic that were forgotten while it was away; those that are done meanwhile are not among them. */
+  async #takeAgain(topic: string, after: number): Promise<void> {
+    const { book, reads } = this.#parts
+    const actions = await reads.actions(after, this.#takenAction, actionsMax, topic)
+    for (const { queue } of actions) if (!book.due.has(queue)) book.due.set(queue, 0)
+    const last = actions.length < actionsMax ? undefined : actions.at(-1)
+    if (last === undefined) return void this.#forgotten.delete(topic)
+    this.#forgotten.set(topic, last.number)
+    this.#lookAtMs = 0
   }
 
   async #publish(letters: readonly DueLetter[]): Promise<void> {
@@ -142,7 +158,7 @@ export class Requeue {
     // They need not be walked over again.
     for (const { queue, number, topic } of published) {
       if (book.due.has(queue)) book.due.set(queue, number)
-      this.#resting.delete(topic)
+      this.#takes(topic)
     }
     this.#limit.committed()
   }
@@ -168,7 +184,7 @@ export class Requeue {
     const attempts = (before?.attempts ?? 0) + 1
     const untilMs = performance.now() + nextDelayMs(topicRest, attempts)
     this.#resting.set(name, { attempts, untilMs, queues: before?.queues ?? new Map() })
-    for (const { topic, queue } of letters) if (topic === name) this.#rest(topic, queue)
+    for (const letter of letters) if (letter.topic === name) this.#rest(letter)
     this.#parts.onWait(refused)
   }
 
@@ -177,12 +193,21 @@ export class Requeue {
     return resting !== undefined && performance.now() < resting.untilMs
   }
 
-  #rest(topic: string, queue: string): void {
+  #rest({ topic, queue, action }: DueLetter): void {
     const { due } = this.#parts.book
     const floor = due.get(queue)
     if (floor === undefined) return
     due.delete(queue)
-    this.#resting.get(topic)?.queues.set(queue, floor)
+    // One that nobody has asked for is behind one that was published, and of a parked key: those have a bound of their own.
+    if (action === 0 || this.#restingQueues < restingMax)
+      return void this.#resting.get(topic)?.queues.set(queue, floor)
+    this.#forgotten.set(topic, Math.min(this.#forgotten.get(topic) ?? action, action - 1))
+  }
+
+  get #restingQueues(): number {
+    let queues = 0
+    for (const resting of this.#resting.values()) queues += resting.queues.size
+    return queues
   }
 
   /** Its letters are tried again. */
@@ -190,6 +215,12 @@ export class Requeue {
     const resting = this.#resting.get(topic)
     for (const [queue, floor] of resting?.queues ?? []) this.#parts.book.due.set(queue, floor)
     resting?.queues.clear()
+  }
+
+  /** It takes letters again, as far as is known. */
+  #takes(topic: string): void {
+    this.#wake(topic)
+    this.#resting.delete(topic)
   }
 
   async #settle(outcome: LetterOutcome, letters: readonly SettledLetter[]): Promise<void> {
