@@ -29,6 +29,7 @@ export {
   type PrivatePgBouncer,
   type PrivatePgBouncerOptions,
 } from './private-pgbouncer.js'
+export { startPrivateRedis, type PrivateRedis, type PrivateRedisOptions } from './private-redis.js'
 export { progressToStderr, type Progress } from './progress.js'
 export { randomName } from './random-name.js'
 export { CommandError, runCommand } from './run-command.js'

@@ -65,6 +65,13 @@ export const channels = {
   consumerRepositioning: channel('oncebox:consumer:repositioning'),
   /** Something of Kafka is away or was lost, and is tried again: a broker, the membership, a topic: `{ consumer, error }`. */
   consumerRestarting: channel('oncebox:consumer:restarting'),
+  /**
+   * Redis has lost its memory of done events, for the reason `loss`: `{ consumer, loss, renewed, incarnation }`. With
+   * `renewed` it goes on, in a new incarnation.
+   */
+  consumerRedisAmnesia: channel('oncebox:consumer:redis-amnesia'),
+  /** Redis did not answer a filter; it is left alone for a while, and the database decides: `{ consumer, error }`. */
+  consumerFilterUnavailable: channel('oncebox:consumer:filter-unavailable'),
   /** The consumer has stopped by itself: `{ consumer, error }`. */
   consumerFailed: channel('oncebox:consumer:failed'),
 } as const satisfies Record<string, Channel>

@@ -247,6 +247,35 @@ export const errorCodes = {
     'raise timeoutMs of stop(), or shorten the handler: what was in hand is rolled back and delivered again',
   ),
   CONSUMER_REVOKED: row(true, 'none: the partition now belongs to another member of the group'),
+  CONSUMER_CLAIM_HELD: row(
+    true,
+    'none: somebody else handles the event; try again when details.remainingMs are over',
+  ),
+  CONSUMER_CLAIM_LOST: row(
+    true,
+    'raise leaseMs above the longest time that the process or Redis stands still: the effect has run, and whoever took the event over may have run it too',
+  ),
+  CONSUMER_REDIS_AMNESIA: row(
+    false,
+    'find out what Redis has lost (details.loss), and whether events may take effect again; then let the consumer go on: dedup.accept(). For a consumer that has never run, accept() is all there is to do',
+  ),
+  CONSUMER_REDIS_EVICTS: row(
+    false,
+    'set maxmemory-policy noeviction (CONFIG SET maxmemory-policy noeviction, and in the configuration file); it goes on by itself unless keys were evicted',
+  ),
+  CONSUMER_REDIS_UNSUPPORTED: row(false, 'use Redis 6.2 or newer, which tells its run_id in INFO server'),
+  CONSUMER_REDIS_UNAVAILABLE: row(
+    true,
+    'check that Redis is up, is the primary, and lets this user run scripts; nobody knows whether the command ran, and the next call of the same event finds out',
+  ),
+  CONSUMER_REDIS_EFFECT_REFUSED: row(
+    false,
+    'correct the command that the message names; nothing has changed, and the event is not marked',
+  ),
+  CONSUMER_DEDUP_WINDOW_TOO_SHORT: row(
+    false,
+    'remember done events for details.neededMs at least, or let the topic keep its records for less long',
+  ),
 
   CLI_USAGE: row(false, 'run it with --help'),
   CLI_CONFIG_INVALID: row(false, 'the file must be: export default defineRelay({ ... })'),

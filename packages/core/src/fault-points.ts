@@ -47,6 +47,10 @@ export const faultPoints = {
   'consumer.commit.acked': 'the effect is committed, the position is not written',
   'consumer.position.written': 'the position is in the database, the offset is not committed to Kafka',
   'consumer.offset.committed': 'the offset is committed to Kafka',
+  'redis.claimed': 'the event is claimed in Redis, its effect has not run',
+  'redis.effect.done': 'the effect has run, Redis has only the claim',
+  'redis.finish.sent': 'the mark of a done event is on its way to Redis, its answer is not read',
+  'redis.effect.sent': 'an effect in Redis and its mark are on their way, the answer is not read',
 } as const
 
 /** The name of a fault point. */
