@@ -1,13 +1,35 @@
 import { OutboxError, type AnyTopic, type Service, type ServiceState } from '@oncebox/core'
 import { startTracing } from '@oncebox/telemetry'
-import { ConsumerRun } from './consumer-run.js'
-import type { AnyHandler, ConsumedEvent, ConsumedPayload, EventTypeOf, InboxHandler } from './event.js'
-import { resolveConsumerOptions, type ConsumerOptions, type ResolvedConsumerOptions } from './options.js'
-import { replayDeadLetter, type ReplayResult } from './replay.js'
+import type {
+  AnyEventOf,
+  BatchHandler,
+  ConsumedEvent,
+  ConsumedPayload,
+  DatabaseContext,
+  EventTypeOf,
+  Handler,
+  HandlerContext,
+  KafkaContext,
+} from './event.js'
+import { replayDeadLetter, type ReplayResult } from './failing/replay.js'
+import { Handlers } from './handlers.js'
+import { DatabaseMode } from './modes/database-mode.js'
+import { KafkaMode, UnguardedMode } from './modes/group-mode.js'
+import type { Mode } from './modes/mode.js'
+import {
+  resolveDatabaseOptions,
+  resolveKafkaModeOptions,
+  resolveUnguardedOptions,
+  type DatabaseOptions,
+  type KafkaModeOptions,
+  type ResolvedCommonOptions,
+  type UnguardedOptions,
+} from './options.js'
 import { Reporter, type ConsumerCounts } from './report.js'
+import { ConsumerRun } from './running/consumer-run.js'
 
-/** A consumer whose effects happen once per event. Made by {@link createConsumer}. */
-export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Service {
+/** A consumer. Made by {@link createConsumer}; what handlers may use depends on its mode. */
+export interface Consumer<Topics extends readonly AnyTopic[], Context> extends Service {
   readonly name: string
   /** What happened since the consumer was created. */
   readonly counts: ConsumerCounts
@@ -19,8 +41,21 @@ export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Servic
    */
   on<Type extends EventTypeOf<Topics>>(
     type: Type,
-    handler: InboxHandler<Tx, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
+    handler: Handler<Context, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
   ): void
+  /**
+   * Registers one handler for batches of all event types, before start(), in place of on(). When it throws, it is called
+   * again with each event alone.
+   * @throws OutboxError CONSUMER_OPTIONS_INVALID
+   */
+  onBatch(handler: BatchHandler<Context, AnyEventOf<Topics>>): void
+}
+
+/** A consumer whose effects are in a database, and its dead letters beside them. */
+export interface DatabaseConsumer<Tx, Topics extends readonly AnyTopic[]> extends Consumer<
+  Topics,
+  DatabaseContext<Tx>
+> {
   /**
    * Runs the handlers of dead letters, by event id, one after the other, each in a transaction of its own that also
    * takes the letter off the list. Needs no running consumer.
@@ -32,7 +67,8 @@ export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Servic
 }
 
 /**
- * A consumer in `inbox` mode: the dedup mark, the effect and follow-up events are one database transaction.
+ * A consumer. Its mode is its guarantee, and decides what handlers may use: in `inbox` and `position` the transaction `tx`
+ * of the effect, in `kafka` `send`.
  *
  * @example
  * const consumer = createConsumer({ group: 'billing', topics: [orders], db: fromKnex(knex), kafka: { brokers }, mode: 'inbox' })
@@ -43,24 +79,85 @@ export interface Consumer<Tx, Topics extends readonly AnyTopic[]> extends Servic
  * @throws OutboxError CONSUMER_OPTIONS_INVALID
  */
 export function createConsumer<Tx, const Topics extends readonly AnyTopic[]>(
-  options: ConsumerOptions<Tx, Topics>,
-): Consumer<Tx, Topics> {
-  const resolved = resolveConsumerOptions(options)
+  options: DatabaseOptions<Tx, Topics>,
+): DatabaseConsumer<Tx, Topics>
+export function createConsumer<
+  const Topics extends readonly AnyTopic[],
+  const Outputs extends readonly AnyTopic[],
+>(options: KafkaModeOptions<Topics, Outputs>): Consumer<Topics, KafkaContext<Outputs>>
+export function createConsumer<const Topics extends readonly AnyTopic[]>(
+  options: UnguardedOptions<Topics>,
+): Consumer<Topics, HandlerContext>
+export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs extends readonly AnyTopic[]>(
+  options: DatabaseOptions<Tx, Topics> | KafkaModeOptions<Topics, Outputs> | UnguardedOptions<Topics>,
+): unknown {
   startTracing()
-  return new InboxConsumer<Tx, Topics>(resolved)
+  switch (options.mode) {
+    case 'inbox':
+    case 'position':
+      return createDatabaseConsumer<Tx, Topics>(options)
+    case 'kafka': {
+      const resolved = resolveKafkaModeOptions(options)
+      return new RunningConsumer<Topics, KafkaContext<Outputs>>(resolved, new KafkaMode(resolved))
+    }
+    case 'at-least-once':
+    case 'at-most-once': {
+      const resolved = resolveUnguardedOptions(options)
+      return new RunningConsumer<Topics, HandlerContext>(resolved, new UnguardedMode(resolved))
+    }
+    default:
+      throw invalid(
+        `mode is ${JSON.stringify((options as { readonly mode?: unknown }).mode)}: one of inbox, position, kafka, at-least-once, at-most-once`,
+      )
+  }
 }
 
-class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<Tx, Topics> {
-  readonly #options: ResolvedConsumerOptions<Tx>
-  readonly #handlers = new Map<string, AnyHandler<Tx>>()
+function createDatabaseConsumer<Tx, Topics extends readonly AnyTopic[]>(
+  options: DatabaseOptions<Tx, Topics>,
+): DatabaseConsumer<Tx, Topics> {
+  const resolved = resolveDatabaseOptions(options)
+  const handlers = new Handlers<DatabaseContext<Tx>>()
+  const consumer = new RunningConsumer<Topics, DatabaseContext<Tx>>(
+    resolved,
+    new DatabaseMode(resolved),
+    handlers,
+  )
+  return Object.assign(consumer, {
+    async replay({
+      ids,
+      signal = new AbortController().signal,
+    }: {
+      readonly ids: readonly string[]
+      readonly signal?: AbortSignal
+    }): Promise<readonly ReplayResult[]> {
+      const results: ReplayResult[] = []
+      for (const id of ids) {
+        signal.throwIfAborted()
+        results.push(await replayDeadLetter(resolved, handlers, id, signal))
+      }
+      return results
+    },
+  })
+}
+
+class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Consumer<Topics, Context> {
+  readonly #options: ResolvedCommonOptions
+  readonly #mode: Mode<Context>
+  readonly #handlers: Handlers<Context>
   readonly #report: Reporter
   #state: ServiceState = 'created'
   #failure: OutboxError | undefined
-  #run: ConsumerRun<Tx> | undefined
+  #run: ConsumerRun<Context> | undefined
   #stopping: Promise<void> | undefined
 
-  constructor(options: ResolvedConsumerOptions<Tx>) {
+  constructor(
+    options: ResolvedCommonOptions,
+    mode: Mode<Context>,
+    handlers: Handlers<Context> = new Handlers<Context>(),
+  ) {
     this.#options = options
+    this.#mode = mode
+    this.#handlers = handlers
     this.#report = new Reporter(options.name, options.group)
   }
 
@@ -82,28 +179,32 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
 
   on<Type extends EventTypeOf<Topics>>(
     type: Type,
-    handler: InboxHandler<Tx, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
+    handler: Handler<Context, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
   ): void {
-    if (this.#state === 'running' || this.#state === 'starting')
-      throw invalid('handlers are registered before start()')
-    if (this.#handlers.has(type)) throw invalid(`${JSON.stringify(type)} has a handler already`)
+    this.#assertNotStarted()
     if (![...this.#options.topics.values()].some(({ events }) => Object.hasOwn(events, type)))
       throw invalid(`no topic of this consumer has events of type ${JSON.stringify(type)}`)
     // Kept under its type: the runtime hands it events of this type only, validated by the schema of this type.
     this.#handlers.set(type, handler)
   }
 
+  onBatch(handler: BatchHandler<Context, AnyEventOf<Topics>>): void {
+    this.#assertNotStarted()
+    // It is given events of the topics of this consumer only, validated.
+    this.#handlers.setForBatches(handler)
+  }
+
   async start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#state === 'running' || this.#state === 'starting')
       throw invalid(`the consumer is ${this.#state}`)
-    if (this.#handlers.size === 0)
+    if (this.#handlers.isEmpty)
       throw new OutboxError('CONSUMER_HANDLER_MISSING', `consumer ${this.name} has no handlers`)
     signal?.throwIfAborted()
     const stopped = this.#stopping
     this.#state = 'starting'
     this.#failure = undefined
     this.#stopping = undefined
-    const run = new ConsumerRun(this.#options, this.#handlers, this.#report, (error) =>
+    const run = new ConsumerRun(this.#options, this.#mode, this.#handlers, this.#report, (error) =>
       this.#fail(run, error),
     )
     // In place before the first await: a stop() or another start() that comes now finds this one.
@@ -129,19 +230,9 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
     await this.stop()
   }
 
-  async replay({
-    ids,
-    signal = new AbortController().signal,
-  }: {
-    readonly ids: readonly string[]
-    readonly signal?: AbortSignal
-  }): Promise<readonly ReplayResult[]> {
-    const results: ReplayResult[] = []
-    for (const id of ids) {
-      signal.throwIfAborted()
-      results.push(await replayDeadLetter(this.#options, this.#handlers, id, signal))
-    }
-    return results
+  #assertNotStarted(): void {
+    if (this.#state === 'running' || this.#state === 'starting')
+      throw invalid('handlers are registered before start()')
   }
 
   async #stop(timeoutMs: number): Promise<void> {
@@ -152,13 +243,13 @@ class InboxConsumer<Tx, Topics extends readonly AnyTopic[]> implements Consumer<
     if (!hasFailed) this.#state = 'stopped'
   }
 
-  async #end(run: ConsumerRun<Tx>, timeoutMs: number): Promise<void> {
+  async #end(run: ConsumerRun<Context>, timeoutMs: number): Promise<void> {
     await run.stop(timeoutMs)
     if (this.#run === run) this.#run = undefined
   }
 
   /** The run has ended by itself: everything else of it is released too. */
-  #fail(run: ConsumerRun<Tx>, error: OutboxError): void {
+  #fail(run: ConsumerRun<Context>, error: OutboxError): void {
     if (this.#run !== run || this.#state === 'stopping' || this.#state === 'stopped') return
     this.#state = 'failed'
     this.#failure = error

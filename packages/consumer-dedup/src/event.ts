@@ -1,4 +1,5 @@
 import type { AnyTopic, EventSchemas, PayloadOf } from '@oncebox/core'
+import type { EmitOptions, EventInput, EventType, TombstoneOptions } from '@oncebox/outbox'
 
 /** The event types of the subscribed topics. */
 export type EventTypeOf<Topics extends readonly AnyTopic[]> = Topics[number] extends infer Subscribed
@@ -19,6 +20,11 @@ export type ConsumedPayload<
     : never
   : never
 
+/** Any event of the subscribed topics: `type` tells them apart. */
+export type AnyEventOf<Topics extends readonly AnyTopic[]> = {
+  [Type in EventTypeOf<Topics>]: ConsumedEvent<Type, ConsumedPayload<Topics, Type>>
+}[EventTypeOf<Topics>]
+
 /** Where an event stood in Kafka, and how often it was tried. */
 export interface EventMetadata {
   readonly topic: string
@@ -30,7 +36,7 @@ export interface EventMetadata {
   readonly key: string | null
   /** Headers as text, the envelope's too; of a repeated header the last. */
   readonly headers: Readonly<Record<string, string>>
-  /** 1 at first. Survives restarts. */
+  /** 1 at first. Survives restarts in the modes that have a database. */
   readonly attempt: number
 }
 
@@ -47,16 +53,42 @@ export interface ConsumedEvent<Type extends string = string, Payload = unknown> 
   readonly metadata: EventMetadata
 }
 
-/** What a handler may use in `inbox` mode. */
-export interface InboxContext<Tx> {
-  /** The transaction of the dedup mark. What is written through it happens once; what is not, may happen again. */
-  readonly tx: Tx
+/** What every handler may use. */
+export interface HandlerContext {
   /** Aborted when the partition is revoked or stop() runs out of time: give up, the event is delivered again. */
   readonly signal: AbortSignal
 }
 
-/** Returns when its statements were awaited. Throw to roll back and try again; throw PermanentError to give up at once. */
-export type InboxHandler<Tx, Event> = (event: Event, context: InboxContext<Tx>) => PromiseLike<unknown>
+/** What a handler may use in the modes `inbox` and `position`. */
+export interface DatabaseContext<Tx> extends HandlerContext {
+  /**
+   * The transaction of the dedup mark, or of the position. What is written through it happens once; what is not, may
+   * happen again.
+   */
+  readonly tx: Tx
+}
+
+/** Returns when its work was awaited. Throw to try again; throw PermanentError to give up at once. */
+export type Handler<Context, Event> = (event: Event, context: Context) => PromiseLike<unknown>
+
+/** Handles several events at once. When it throws, they are handled one by one: the batch counts as no attempt. */
+export type BatchHandler<Context, Event> = (
+  events: readonly Event[],
+  context: Context,
+) => PromiseLike<unknown>
 
 /** A handler as the runtime keeps it; `on` of the consumer is what checks types. */
-export type AnyHandler<Tx> = InboxHandler<Tx, ConsumedEvent<never, never>>
+export type AnyHandler<Context> = Handler<Context, ConsumedEvent<never, never>>
+export type AnyBatchHandler<Context> = BatchHandler<Context, ConsumedEvent<never, never>>
+
+/** Sends an event in the Kafka transaction that also commits the offset of what is handled. */
+export interface Send<Topics extends readonly AnyTopic[]> {
+  (type: EventType<Topics>, payload: null, options: TombstoneOptions): void
+  <Type extends EventType<Topics>>(type: Type, payload: EventInput<Topics, Type>, options?: EmitOptions): void
+}
+
+/** What a handler may use in the mode `kafka`. */
+export interface KafkaContext<Topics extends readonly AnyTopic[]> extends HandlerContext {
+  /** What is sent through it is visible to read_committed readers once, or never. Of the topics in `outputs`. */
+  readonly send: Send<Topics>
+}

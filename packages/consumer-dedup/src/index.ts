@@ -1,16 +1,29 @@
-export { createConsumer, type Consumer } from './consumer.js'
-export type { DeadLetterOutbox } from './dead-letter-topic.js'
+export { createConsumer, type Consumer, type DatabaseConsumer } from './consumer.js'
 export type {
+  AnyEventOf,
+  BatchHandler,
   ConsumedEvent,
   ConsumedPayload,
+  DatabaseContext,
   EventMetadata,
   EventTypeOf,
-  InboxContext,
-  InboxHandler,
+  Handler,
+  HandlerContext,
+  KafkaContext,
+  Send,
 } from './event.js'
+export type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+export type { ReplayResult } from './failing/replay.js'
 export { inboxMigrations, migrateInbox } from './migrate.js'
-export type { ConsumerOptions, RetryOptions } from './options.js'
-export type { ReplayResult } from './replay.js'
+export type {
+  CommonOptions,
+  DatabaseOptions,
+  GroupOptions,
+  KafkaModeOptions,
+  RetryOptions,
+  UnguardedOptions,
+} from './options.js'
+export type { StartAt } from './positions/group-position.js'
 export type { ConsumerCounts } from './report.js'
 export type { KafkaOptions } from '@oncebox/kafka'
 export { OutboxError, PermanentError } from '@oncebox/core'

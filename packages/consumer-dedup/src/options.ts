@@ -5,8 +5,12 @@ import {
   type Database,
   type TransactionOptions,
 } from '@oncebox/core'
-import type { KafkaOptions } from '@oncebox/kafka'
-import type { DeadLetterOutbox } from './dead-letter-topic.js'
+import type { Compression, KafkaOptions } from '@oncebox/kafka'
+import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+import type { StartAt } from './positions/group-position.js'
+
+/** Events that are handled together unless something else is said. */
+export const eventsTogetherMax = 500
 
 export interface RetryOptions {
   /** Attempts of an event before it becomes a dead letter. Default 5. */
@@ -17,27 +21,29 @@ export interface RetryOptions {
   readonly killsMax?: number
 }
 
-export interface ConsumerOptions<Tx, Topics extends readonly AnyTopic[]> {
-  /** The key of dedup marks and positions. Outlives a change of `group`. Default: `group`. */
+/** What all modes take. */
+export interface CommonOptions<Topics extends readonly AnyTopic[]> {
+  /** The key of dedup marks, positions and transactional ids. Outlives a change of `group`. Default: `group`. */
   readonly name?: string
   /** The Kafka consumer group. */
   readonly group: string
   readonly topics: Topics
-  /** Where effects, dedup marks and positions are kept: fromPg(pool) or fromKnex(knex). Decides the type of `tx`. */
-  readonly db: Database<Tx>
   /** Where Kafka is; TLS and SASL as in kafkajs. */
   readonly kafka: KafkaOptions
-  /** The guarantee: `inbox` commits a dedup mark with the effect, once per event. */
-  readonly mode: 'inbox'
+  /** Where a consumer begins that has no position yet: with what is still there, or with what comes. Default `earliest`. */
+  readonly startAt?: StartAt
   readonly retry?: RetryOptions
-  /** Copies of dead letters for others to see, sent through `outbox`. The dead letters themselves are in the table. */
+  /** Copies of dead letters for others to see. */
   readonly deadLetterTopic?: string
-  /** The outbox in `db` through which the copies go, in the transaction of the dead letter. */
-  readonly outbox?: DeadLetterOutbox
-  /** Partitions handled in parallel. Each uses one database connection. Default 4. */
+  /** Partitions handled in parallel. Default 4. */
   readonly concurrency?: number
-  /** Of the handler's transaction. Serialization failures are run again and count as no attempt. Default: the server's. */
-  readonly isolation?: NonNullable<TransactionOptions['isolation']>
+  readonly batch?: {
+    /**
+     * Events that are handled in one step: one transaction, or one call of a batch handler. They succeed together; when
+     * one fails, they are handled one by one. Default 500; without a batch handler 1 in the modes `inbox`, `at-least-once` and `at-most-once`.
+     */
+    readonly eventsMax?: number
+  }
   /** A member that is not heard of for so long loses its partitions. Default 30,000. */
   readonly sessionTimeoutMs?: number
   /** Default 3,000. */
@@ -56,20 +62,63 @@ export interface ConsumerOptions<Tx, Topics extends readonly AnyTopic[]> {
   readonly position?: { readonly eventsMax?: number; readonly intervalMs?: number }
 }
 
+/** The modes whose effects are in a database: once per event. */
+export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends CommonOptions<Topics> {
+  /**
+   * The guarantee. `inbox`: a dedup mark is committed with the effect, once per event id. `position`: the position is
+   * moved with the effects, one row per batch; once per offset.
+   */
+  readonly mode: 'inbox' | 'position'
+  /** Where effects, dedup marks and positions are kept: fromPg(pool) or fromKnex(knex). Decides the type of `tx`. */
+  readonly db: Database<Tx>
+  /** The outbox in `db` through which copies of dead letters go, in the transaction of the dead letter. */
+  readonly outbox?: DeadLetterOutbox
+  /** Of the handler's transaction. Serialization failures are run again and count as no attempt. Default: the server's. */
+  readonly isolation?: NonNullable<TransactionOptions['isolation']>
+}
+
+/** What the modes without a database take. */
+export interface GroupOptions<Topics extends readonly AnyTopic[]> extends CommonOptions<Topics> {
+  /** What becomes of an event that cannot be handled, where there is no `deadLetterTopic`. Default `stop`: of the consumer. */
+  readonly exhausted?: 'stop' | 'skip'
+  /** Of the transactions that write dead letters and, in `kafka` mode, everything else. Default 30,000. */
+  readonly transactionTimeoutMs?: number
+  /** Of what is written. Default: none. */
+  readonly compression?: Compression
+}
+
+/** The modes whose effects nothing guards. */
+export interface UnguardedOptions<Topics extends readonly AnyTopic[]> extends GroupOptions<Topics> {
+  /** When the offset is committed: after the handler, or before it. */
+  readonly mode: 'at-least-once' | 'at-most-once'
+}
+
+/** The mode whose effects are records in Kafka: read, process and write in one Kafka transaction. */
+export interface KafkaModeOptions<
+  Topics extends readonly AnyTopic[],
+  Outputs extends readonly AnyTopic[],
+> extends GroupOptions<Topics> {
+  readonly mode: 'kafka'
+  /** The topics to which handlers send. */
+  readonly outputs: Outputs
+  /** Identifies this service in the envelope of what it sends. */
+  readonly source: string
+}
+
 /** Checked, with defaults, frozen. */
-export interface ResolvedConsumerOptions<Tx> {
+export interface ResolvedCommonOptions {
   readonly name: string
   readonly group: string
   readonly topics: ReadonlyMap<string, AnyTopic>
-  readonly db: Database<Tx>
   readonly kafka: KafkaOptions
+  readonly startAt: StartAt
   readonly attemptsMax: number
   readonly backoff: Backoff
   readonly killsMax: number
   readonly deadLetterTopic: string | undefined
-  readonly outbox: DeadLetterOutbox | undefined
   readonly concurrency: number
-  readonly isolation: NonNullable<TransactionOptions['isolation']> | undefined
+  /** Undefined: as the mode and the handlers suggest. */
+  readonly eventsTogetherMax: number | undefined
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
@@ -81,19 +130,91 @@ export interface ResolvedConsumerOptions<Tx> {
   readonly position: { readonly eventsMax: number; readonly intervalMs: number }
 }
 
+export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
+  readonly mode: 'inbox' | 'position'
+  readonly db: Database<Tx>
+  readonly outbox: DeadLetterOutbox | undefined
+  readonly isolation: NonNullable<TransactionOptions['isolation']> | undefined
+}
+
+export interface ResolvedGroupOptions extends ResolvedCommonOptions {
+  readonly mode: 'at-least-once' | 'at-most-once' | 'kafka'
+  readonly exhausted: 'stop' | 'skip'
+  readonly transactionTimeoutMs: number
+  readonly compression: Compression
+}
+
+export interface ResolvedKafkaModeOptions extends ResolvedGroupOptions {
+  readonly source: string
+  /** By event type. */
+  readonly outputs: ReadonlyMap<string, AnyTopic>
+}
+
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */
-export function resolveConsumerOptions<Tx>(
-  options: ConsumerOptions<Tx, readonly AnyTopic[]>,
-): ResolvedConsumerOptions<Tx> {
-  const { retry = {}, fetch = {}, position = {} } = options
+export function resolveDatabaseOptions<Tx>(
+  options: DatabaseOptions<Tx, readonly AnyTopic[]>,
+): ResolvedDatabaseOptions<Tx> {
+  const { mode, db, outbox, isolation } = options
+  const common = resolveCommonOptions(options)
+  if (common.deadLetterTopic !== undefined && outbox === undefined)
+    throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
+  return Object.freeze({ ...common, mode, db, outbox, isolation })
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveUnguardedOptions(
+  options: UnguardedOptions<readonly AnyTopic[]>,
+): ResolvedGroupOptions {
+  return Object.freeze(resolveGroupOptions(options, options.mode))
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveKafkaModeOptions(
+  options: KafkaModeOptions<readonly AnyTopic[], readonly AnyTopic[]>,
+): ResolvedKafkaModeOptions {
+  const { outputs, source } = options
+  const byType = new Map<string, AnyTopic>()
+  for (const topic of outputs)
+    for (const type of Object.keys(topic.events)) {
+      if (byType.has(type)) throw invalid(`two topics of outputs have events of type ${JSON.stringify(type)}`)
+      byType.set(type, topic)
+    }
+  return Object.freeze({
+    ...resolveGroupOptions(options, 'kafka'),
+    source: named('source', source),
+    outputs: byType,
+  })
+}
+
+function resolveGroupOptions(
+  options: GroupOptions<readonly AnyTopic[]>,
+  mode: ResolvedGroupOptions['mode'],
+): ResolvedGroupOptions {
+  return {
+    ...resolveCommonOptions(options),
+    mode,
+    exhausted: oneOf('exhausted', options.exhausted ?? 'stop', ['stop', 'skip']),
+    transactionTimeoutMs: within(
+      'transactionTimeoutMs',
+      options.transactionTimeoutMs,
+      30_000,
+      1_000,
+      900_000,
+    ),
+    compression: options.compression ?? 'none',
+  }
+}
+
+function resolveCommonOptions(options: CommonOptions<readonly AnyTopic[]>): ResolvedCommonOptions {
+  const { retry = {}, fetch = {}, position = {}, batch = {} } = options
   const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
   const sessionTimeoutMs = within('sessionTimeoutMs', options.sessionTimeoutMs, 30_000, 1_000, 3_600_000)
-  const resolved: ResolvedConsumerOptions<Tx> = {
+  const resolved: ResolvedCommonOptions = {
     name: named('name', options.name ?? options.group),
     group: named('group', options.group),
     topics: new Map(options.topics.map((topic) => [topic.name, topic])),
-    db: options.db,
     kafka: options.kafka,
+    startAt: oneOf('startAt', options.startAt ?? 'earliest', ['earliest', 'latest']),
     attemptsMax: within('retry.attemptsMax', retry.attemptsMax, 5, 1, 1_000),
     backoff: {
       minMs: within('retry.backoff.minMs', backoff.minMs, 200, 1, 3_600_000),
@@ -101,9 +222,11 @@ export function resolveConsumerOptions<Tx>(
     },
     killsMax: within('retry.killsMax', retry.killsMax, 3, 1, 100),
     deadLetterTopic: options.deadLetterTopic,
-    outbox: options.outbox,
     concurrency: within('concurrency', options.concurrency, 4, 1, 256),
-    isolation: options.isolation,
+    eventsTogetherMax:
+      batch.eventsMax === undefined
+        ? undefined
+        : within('batch.eventsMax', batch.eventsMax, eventsTogetherMax, 1, 10_000),
     sessionTimeoutMs,
     heartbeatIntervalMs: within(
       'heartbeatIntervalMs',
@@ -129,25 +252,18 @@ export function resolveConsumerOptions<Tx>(
       intervalMs: within('position.intervalMs', position.intervalMs, 1_000, 1, 3_600_000),
     },
   }
-  check(resolved, options)
-  return Object.freeze(resolved)
-}
-
-function check<Tx>(
-  resolved: ResolvedConsumerOptions<Tx>,
-  options: ConsumerOptions<Tx, readonly AnyTopic[]>,
-): void {
-  if (options.mode !== 'inbox')
-    throw invalid(`mode is ${JSON.stringify(options.mode)}: the one there is today is 'inbox'`)
   if (resolved.topics.size === 0) throw invalid('topics is empty')
   if (resolved.topics.size !== options.topics.length) throw invalid('topics names a topic twice')
   if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
-  if (resolved.deadLetterTopic !== undefined && resolved.outbox === undefined) {
-    throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
-  }
-  if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic)) {
+  if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))
     throw invalid('deadLetterTopic is one of the topics that are consumed')
-  }
+  return resolved
+}
+
+function oneOf<Value extends string>(name: string, value: Value, values: readonly Value[]): Value {
+  if (!values.includes(value))
+    throw invalid(`${name} is ${JSON.stringify(value)}: one of ${values.join(', ')}`)
+  return value
 }
 
 function within(

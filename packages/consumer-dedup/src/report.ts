@@ -5,7 +5,7 @@ import {
   type HandlingMessage,
   type HandlingOutcome,
 } from '@oncebox/core'
-import type { ConsumerRecord } from './record.js'
+import type { ConsumerRecord } from './records/record.js'
 
 /** What a consumer did since it was created. */
 export interface ConsumerCounts {

@@ -1,6 +1,6 @@
 /** The promises of inbox mode, one body for every driver. */
 import { randomName, type TestDatabase } from '@internal/stack'
-import { createConsumer, PermanentError, type Consumer } from '@oncebox/consumer-dedup'
+import { createConsumer, PermanentError, type DatabaseConsumer } from '@oncebox/consumer-dedup'
 import { collectConsumerMetrics } from '@oncebox/consumer-dedup/metrics'
 import { installFaultHandler, type Database } from '@oncebox/core'
 import type { TransactionHandle } from '@oncebox/outbox'
@@ -30,7 +30,7 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
     let database: TestDatabase
     let pool: pg.Pool
     let opened: { readonly db: Database<Tx>; close(): Promise<void> }
-    const running: Consumer<Tx, readonly [Orders]>[] = []
+    const running: DatabaseConsumer<Tx, readonly [Orders]>[] = []
 
     beforeAll(async () => {
       database = await createInboxDatabase()
@@ -51,7 +51,7 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
     const consumerOf = (
       orders: Orders,
       options: { attemptsMax?: number; deadLetterTopic?: string } = {},
-    ): Consumer<Tx, readonly [Orders]> => {
+    ): DatabaseConsumer<Tx, readonly [Orders]> => {
       const { attemptsMax = 3, deadLetterTopic } = options
       const consumer = createConsumer({
         group: randomName('group'),

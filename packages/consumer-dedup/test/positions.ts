@@ -1,5 +1,5 @@
 /** A consumer on a pool that a test can point at another database, as a restore does. */
-import { createConsumer, type Consumer, type ConsumerOptions } from '@oncebox/consumer-dedup'
+import { createConsumer, type DatabaseConsumer, type DatabaseOptions } from '@oncebox/consumer-dedup'
 import type { Database } from '@oncebox/core'
 import { fromPg, type PgTransaction } from '@oncebox/outbox'
 import { randomName } from '@internal/stack'
@@ -7,7 +7,7 @@ import pg from 'pg'
 import { brokers, type createOrders } from './fixture.js'
 
 export type Orders = Awaited<ReturnType<typeof createOrders>>
-export type OrdersConsumer = Consumer<PgTransaction, readonly [Orders]>
+export type OrdersConsumer = DatabaseConsumer<PgTransaction, readonly [Orders]>
 
 /** A pool that survives the end of its connections. */
 export function openPool(url: string, max = 8): pg.Pool {
@@ -20,7 +20,7 @@ export function openPool(url: string, max = 8): pg.Pool {
 export function effectConsumer(
   orders: Orders,
   db: pg.Pool | Database<PgTransaction>,
-  options: Partial<ConsumerOptions<PgTransaction, readonly [Orders]>> & {
+  options: Partial<DatabaseOptions<PgTransaction, readonly [Orders]>> & {
     readonly handle?: (value: number, signal: AbortSignal) => Promise<void>
   } = {},
 ): OrdersConsumer {

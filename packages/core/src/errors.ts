@@ -230,6 +230,10 @@ export const errorCodes = {
     false,
     'the payload does not fit the schema of its topic; details.issues lists why',
   ),
+  CONSUMER_EVENT_STUCK: row(
+    false,
+    'read the cause and correct it, or name a deadLetterTopic, or set exhausted to skip; then start the consumer again',
+  ),
   CONSUMER_POSITION_LOST: row(
     true,
     'none: the partition was taken over or the database was restored; the consumer reads its position again',

@@ -33,6 +33,9 @@ const partitionMax = 2_147_483_647
 const issuesMax = 20
 const issueCharactersMax = 200
 
+/** An event as it is encoded for its topic: what a consumer that sends to Kafka by itself makes a record of. */
+export type EncodedEvent = Omit<EventRow, 'bucket'>
+
 /** An event whose schema may still be validating. */
 export type PendingRow = EventRow | Promise<EventRow>
 

@@ -14,6 +14,7 @@ export type {
   EventType,
   TombstoneOptions,
 } from './event-types.js'
+export { eventRow as encodeEvent, type EncodedEvent } from './event-row.js'
 export { notifyChannel } from './insert-events.js'
 export { checkSchema, migrateOutbox, outboxMigrations } from './migrate.js'
 export { createOutbox, type Outbox, type OutboxTransactionOptions } from './outbox.js'

@@ -1,12 +1,14 @@
 import { OutboxError, type SqlConnection } from '@oncebox/core'
-import { decode } from './decode.js'
-import type { AnyHandler, ConsumedEvent } from './event.js'
-import { metadataOf } from './event-runner.js'
-import { readHeaderCopies, type HeaderCopy } from './header-copy.js'
-import type { ResolvedConsumerOptions } from './options.js'
-import type { ConsumerRecord } from './record.js'
-import { finishDeadLetter } from './sql/finish-dead-letter.js'
-import { lockDeadLetter } from './sql/lock-dead-letter.js'
+import { decode } from '../records/decode.js'
+import type { DatabaseContext } from '../event.js'
+import type { Handlers } from '../handlers.js'
+import { consumedEvent } from '../records/consumed-event.js'
+import { markKeyOf } from '../records/mark-key.js'
+import { readHeaderCopies, type HeaderCopy } from '../records/header-copy.js'
+import type { ResolvedDatabaseOptions } from '../options.js'
+import type { ConsumerRecord } from '../records/record.js'
+import { finishDeadLetter } from '../sql/finish-dead-letter.js'
+import { lockDeadLetter } from '../sql/lock-dead-letter.js'
 
 /** What became of one dead letter that was to be replayed. */
 export type ReplayResult =
@@ -34,8 +36,8 @@ interface DeadLetterRow {
  * topic's copy would do nothing; the state of the row takes the mark's place, in the transaction of the effect.
  */
 export async function replayDeadLetter<Tx>(
-  options: ResolvedConsumerOptions<Tx>,
-  handlers: ReadonlyMap<string, AnyHandler<Tx>>,
+  options: ResolvedDatabaseOptions<Tx>,
+  handlers: Handlers<DatabaseContext<Tx>>,
   id: string,
   signal: AbortSignal,
 ): Promise<ReplayResult> {
@@ -63,8 +65,8 @@ async function lock(
 }
 
 async function runHandler<Tx>(
-  options: ResolvedConsumerOptions<Tx>,
-  handlers: ReadonlyMap<string, AnyHandler<Tx>>,
+  options: ResolvedDatabaseOptions<Tx>,
+  handlers: Handlers<DatabaseContext<Tx>>,
   row: DeadLetterRow,
   tx: Tx,
   signal: AbortSignal,
@@ -88,15 +90,9 @@ async function runHandler<Tx>(
   }
   const decoded = await decode(topic, record, (type) => handlers.has(type))
   if (decoded.kind === 'invalid') throw decoded.error
-  const handler = handlers.get(decoded.envelope.type)
-  if (decoded.kind === 'skipped' || handler === undefined) {
-    throw new OutboxError('CONSUMER_HANDLER_MISSING', `no handler for ${decoded.envelope.type}`)
-  }
-  const event: ConsumedEvent = {
-    ...decoded.envelope,
-    payload: decoded.payload,
-    metadata: { ...metadataOf(record), attempt: row.attempts + 1 },
-  }
-  // The registry is keyed by type, and `on` has tied the type to the handler's event.
-  await handler(event as ConsumedEvent<never, never>, { tx, signal })
+  const { envelope } = decoded
+  if (decoded.kind === 'skipped')
+    throw new OutboxError('CONSUMER_HANDLER_MISSING', `no handler for ${envelope.type}`)
+  const subject = { record, envelope, mark: markKeyOf(envelope), payload: decoded.payload }
+  await handlers.run(consumedEvent(subject, row.attempts + 1), { tx, signal })
 }

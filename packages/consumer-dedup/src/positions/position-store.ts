@@ -1,10 +1,11 @@
 import { OutboxError, type SqlConnection } from '@oncebox/core'
-import { beginBatch } from './sql/begin-batch.js'
-import { insertPositions } from './sql/insert-positions.js'
-import { makeLife } from './sql/make-life.js'
-import { movePosition } from './sql/move-position.js'
-import { readLife } from './sql/read-life.js'
-import { readPositions } from './sql/read-positions.js'
+import { beginBatch } from '../sql/begin-batch.js'
+import { insertPositions } from '../sql/insert-positions.js'
+import { makeLife } from '../sql/make-life.js'
+import { movePosition } from '../sql/move-position.js'
+import { readLife } from '../sql/read-life.js'
+import { readPositions } from '../sql/read-positions.js'
+import { withoutZombies } from './without-zombies.js'
 
 /** A partition by the id of its topic: a re-created topic is another one. */
 export interface PartitionKey {
@@ -25,10 +26,13 @@ export interface StoredPosition {
 export class PositionStore {
   readonly #connection: SqlConnection
   readonly #consumer: string
+  readonly #patienceMs: number
 
-  constructor(connection: SqlConnection, consumer: string) {
+  /** @param patienceMs How long somebody who stands still may hold a position up. */
+  constructor(connection: SqlConnection, consumer: string, patienceMs: number) {
     this.#connection = connection
     this.#consumer = consumer
+    this.#patienceMs = patienceMs
   }
 
   /** The token of this life of the database, made when there is none. */
@@ -69,7 +73,7 @@ export class PositionStore {
 
   /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
   async begin(key: PartitionKey, token: string, expected: bigint, inHand: bigint): Promise<void> {
-    const { rowCount } = await this.#connection.query(beginBatch, [
+    const begun = this.#connection.query(beginBatch, [
       this.#consumer,
       key.topicId,
       key.partition,
@@ -77,17 +81,28 @@ export class PositionStore {
       String(inHand),
       token,
     ])
+    const { rowCount } = await withoutZombies(this.#connection, this.#patienceMs, begun)
     if (rowCount !== 1) throw positionLost(key, expected)
   }
 
   /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
-  async move(
+  async move(key: PartitionKey, token: string, expected: bigint, to: StoredPosition): Promise<void> {
+    const moved = this.moveInside(this.#connection, key, token, expected, to)
+    await withoutZombies(this.#connection, this.#patienceMs, moved)
+  }
+
+  /**
+   * The same in somebody's transaction, first in it: whoever moves the same position waits until that has ended.
+   * @returns The server process of the transaction
+   */
+  async moveInside(
+    connection: SqlConnection,
     key: PartitionKey,
     token: string,
     expected: bigint,
     { next, inHand }: StoredPosition,
-  ): Promise<void> {
-    const { rowCount } = await this.#connection.query(movePosition, [
+  ): Promise<number> {
+    const { rows } = await connection.query<{ backend: number }>(movePosition, [
       this.#consumer,
       key.topicId,
       key.partition,
@@ -96,7 +111,9 @@ export class PositionStore {
       String(inHand),
       token,
     ])
-    if (rowCount !== 1) throw positionLost(key, expected)
+    const row = rows[0]
+    if (row === undefined) throw positionLost(key, expected)
+    return row.backend
   }
 }
 

@@ -1,17 +1,9 @@
 import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
-import {
-  startFetching,
-  type FetchedBatch,
-  type FetchLoop,
-  type GroupAssignment,
-  type KafkaClient,
-  type PartitionAddress,
-} from '@oncebox/kafka'
-import type { EventRunner } from './event-runner.js'
-import type { ResolvedConsumerOptions } from './options.js'
-import { Partition } from './partition.js'
-import { readStarts, type Positioning } from './positioning.js'
-import type { Reporter } from './report.js'
+import { startFetching, type FetchedBatch, type FetchLoop, type PartitionAddress } from '@oncebox/kafka'
+import type { Generation, Mode } from '../modes/mode.js'
+import type { ResolvedCommonOptions } from '../options.js'
+import type { Reporter } from '../report.js'
+import { Partition, type Runners } from './partition.js'
 
 interface AssignmentHooks {
   /** All partitions are positioned. */
@@ -21,12 +13,12 @@ interface AssignmentHooks {
 }
 
 const doubtBackoff = { minMs: 50, maxMs: 5_000 }
-const commitDeadlineMs = 5_000
 const nameOf = ({ topic, partition }: PartitionAddress): string => `${topic}\n${partition}`
 
 /** Errors of a partition that only a person can cure. */
 const final: ReadonlySet<unknown> = new Set([
   'CONSUMER_POSITION_OUT_OF_RANGE',
+  'CONSUMER_EVENT_STUCK',
   'KAFKA_AUTHENTICATION_FAILED',
   'KAFKA_AUTHORIZATION_FAILED',
   'KAFKA_TLS_FAILED',
@@ -37,39 +29,38 @@ const final: ReadonlySet<unknown> = new Set([
  * The partitions that this member has in one generation of its group. Nothing of a partition is fetched before its position
  * is read from the database. Any doubt about a position drops what is in memory and reads it again.
  */
-export class Assignment<Tx> {
-  readonly #given: GroupAssignment
-  readonly #options: ResolvedConsumerOptions<Tx>
-  readonly #runner: EventRunner<Tx>
-  readonly #positioning: Positioning
+export class Assignment<Context> {
+  readonly #generation: Generation
+  readonly #mode: Mode<Context>
+  readonly #options: ResolvedCommonOptions
+  readonly #runners: Runners<Context>
   readonly #report: Reporter
   readonly #hooks: AssignmentHooks
   readonly #loop: FetchLoop
-  readonly #partitions = new Map<string, Partition<Tx>>()
+  readonly #partitions = new Map<string, Partition<Context>>()
   /** Doubts in a row. */
   readonly #doubts = new Map<string, number>()
   /** Partitions with a batch in hand, also those that are in doubt. */
-  readonly #inHand = new Set<Partition<Tx>>()
+  readonly #inHand = new Set<Partition<Context>>()
   readonly #tasks = new Set<Promise<void>>()
   /** Aborted when no position is to be read any more. */
   readonly #ended = new AbortController()
 
   constructor(
-    client: KafkaClient,
-    given: GroupAssignment,
-    options: ResolvedConsumerOptions<Tx>,
-    runner: EventRunner<Tx>,
-    positioning: Positioning,
+    generation: Generation,
+    mode: Mode<Context>,
+    options: ResolvedCommonOptions,
+    runners: Runners<Context>,
     report: Reporter,
     hooks: AssignmentHooks,
   ) {
-    this.#given = given
+    this.#generation = generation
+    this.#mode = mode
     this.#options = options
-    this.#runner = runner
-    this.#positioning = positioning
+    this.#runners = runners
     this.#report = report
     this.#hooks = hooks
-    this.#loop = startFetching(client, {
+    this.#loop = startFetching(generation.client, {
       concurrency: options.concurrency,
       ...options.fetch,
       onBatch: (batch) => this.#handle(batch),
@@ -80,12 +71,12 @@ export class Assignment<Tx> {
 
   /** Server processes of the transactions in hand. */
   get backends(): readonly number[] {
-    return [...this.#inHand].flatMap(({ backend }) => (backend === undefined ? [] : [backend]))
+    return [...this.#inHand].flatMap(({ effects }) => [...effects.backends])
   }
 
   /** From the positions to the last batch in hand; ends when the generation does, or after end(). */
   async run(): Promise<void> {
-    const { ending, lost, partitions } = this.#given
+    const { ending, lost, partitions } = this.#generation.assignment
     const onLost = (): void => this.abort(revoked())
     const onEnding = (): void => this.#ended.abort(revoked())
     lost.addEventListener('abort', onLost, { once: true })
@@ -97,6 +88,7 @@ export class Assignment<Tx> {
       await aborted(this.#ended.signal)
       await this.#loop.stop()
       while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks)
+      await Promise.allSettled([...this.#partitions.values()].map(({ effects }) => effects.close()))
     } finally {
       lost.removeEventListener('abort', onLost)
       ending.removeEventListener('abort', onEnding)
@@ -112,7 +104,10 @@ export class Assignment<Tx> {
   abort(reason: Error): void {
     this.#ended.abort(reason)
     for (const partition of this.#inHand) partition.abort(reason)
-    for (const partition of this.#partitions.values()) partition.abort(reason)
+    for (const partition of this.#partitions.values()) {
+      partition.abort(reason)
+      this.#start(partition.effects.close().catch(() => undefined))
+    }
     this.#partitions.clear()
   }
 
@@ -136,14 +131,14 @@ export class Assignment<Tx> {
     const { signal } = this.#ended
     for (let failures = 0; !signal.aborted;) {
       try {
-        const starts = await readStarts(this.#positioning, topic, partitions, signal)
-        if (signal.aborted) return false
-        for (const start of starts)
-          this.#partitions.set(
-            nameOf(start.key),
-            new Partition(this.#options, this.#runner, this.#positioning.positions, start),
-          )
-        this.#loop.assign(starts.map(({ key, position }) => ({ ...key, offset: position.next })))
+        const opened = await this.#mode.open(this.#generation, topic, partitions, signal)
+        if (signal.aborted) {
+          await Promise.allSettled(opened.map((effects) => effects.close()))
+          return false
+        }
+        for (const effects of opened)
+          this.#partitions.set(nameOf(effects.key), new Partition(this.#options, this.#runners, effects))
+        this.#loop.assign(opened.map(({ key, next }) => ({ ...key, offset: next })))
         return true
       } catch (error) {
         if (signal.aborted) return false
@@ -164,23 +159,15 @@ export class Assignment<Tx> {
     if (partition === undefined) return
     this.#inHand.add(partition)
     try {
-      await partition.handle(batch, {
-        isStopping: () => this.#ended.signal.aborted,
-        commit: (next) => this.#commit(batch, next),
-      })
+      await partition.handle(batch, () => this.#ended.signal.aborted)
       this.#doubts.delete(nameOf(batch))
     } catch (error) {
-      if (!partition.signal.aborted) this.#doubt(partition, error)
+      if (partition.signal.aborted) return
+      if (OutboxError.is(error) && final.has(error.code)) return this.#hooks.onFatal(error)
+      this.#doubt(partition, error)
     } finally {
       this.#inHand.delete(partition)
     }
-  }
-
-  /** Refused or unanswered, it changes nothing: the database's position wins. A refusal also ends the generation. */
-  async #commit({ topic, partition }: PartitionAddress, offset: bigint): Promise<void> {
-    await this.#given
-      .commitOffsets([{ topic, partition, offset }], { deadlineMs: commitDeadlineMs })
-      .catch(() => undefined)
   }
 
   #halted(at: PartitionAddress, error: unknown): void {
@@ -190,7 +177,7 @@ export class Assignment<Tx> {
   }
 
   /** The position, or the topic, is not what it was: read again, and fetched from there. */
-  #doubt(partition: Partition<Tx>, error: unknown): void {
+  #doubt(partition: Partition<Context>, error: unknown): void {
     const { topic, partition: number } = partition.key
     const name = nameOf(partition.key)
     if (this.#partitions.get(name) !== partition) return
@@ -201,8 +188,9 @@ export class Assignment<Tx> {
     const count = (this.#doubts.get(name) ?? 0) + 1
     this.#doubts.set(name, count)
     const waitMs = count === 1 ? 0 : nextDelayMs(doubtBackoff, count - 1)
+    const closed = partition.effects.close().catch(() => undefined)
     this.#start(
-      delay(waitMs, this.#ended.signal).then(
+      Promise.all([closed, delay(waitMs, this.#ended.signal)]).then(
         () => this.#position(topic, [number]).then(() => undefined),
         () => undefined,
       ),

@@ -22,9 +22,11 @@ describe('a failure', () => {
   })
 
   test('of the connection is nobody’s attempt', () => {
-    expect(classifyDatabaseError(sqlError('57P01'))).toBe('database')
-    expect(classifyDatabaseError(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))).toBe('database')
-    expect(classifyDatabaseError(new OutboxError('OUTBOX_COMMIT_UNKNOWN', 'lost'))).toBe('database')
+    expect(classifyDatabaseError(sqlError('57P01'))).toBe('unavailable')
+    expect(classifyDatabaseError(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))).toBe(
+      'unavailable',
+    )
+    expect(classifyDatabaseError(new OutboxError('OUTBOX_COMMIT_UNKNOWN', 'lost'))).toBe('unavailable')
   })
 
   test('of COMMIT is an attempt when the transaction broke a rule of the schema', () => {

@@ -1,4 +1,4 @@
-import { OutboxError, readEnvelope, type AnyTopic, type Envelope } from '@oncebox/core'
+import { OutboxError, readEnvelope, type AnyTopic, type Envelope, type StandardSchemaV1 } from '@oncebox/core'
 import type { ConsumerRecord } from './record.js'
 
 /** What a record turned out to be. */
@@ -7,12 +7,15 @@ export type Decoded =
   | { readonly kind: 'skipped'; readonly envelope: Envelope }
   | { readonly kind: 'invalid'; readonly envelope: Envelope; readonly error: OutboxError }
 
-/** Reads the envelope of a record and validates its payload with the schema of its topic. Never throws. */
-export async function decode(
+/**
+ * Reads the envelope of a record and validates its payload with the schema of its topic. Never throws; a promise only where
+ * the schema validates asynchronously.
+ */
+export function decode(
   topic: AnyTopic,
   record: ConsumerRecord,
   isHandled: (type: string) => boolean,
-): Promise<Decoded> {
+): Decoded | Promise<Decoded> {
   const found = readEnvelope(record.headers)
   const envelope = found === undefined || !isStorable(found) ? undefined : found
   if (envelope === undefined) {
@@ -24,23 +27,31 @@ export async function decode(
   }
   const schema = Object.hasOwn(topic.events, envelope.type) ? topic.events[envelope.type] : undefined
   if (schema === undefined || !isHandled(envelope.type)) return { kind: 'skipped', envelope }
+  // The cause is left out on purpose: a JSON error quotes the payload.
+  const unreadable = (): Decoded => ({
+    kind: 'invalid',
+    envelope,
+    error: invalid(record, `its payload is not ${topic.codec.contentType}`),
+  })
+  const judge = (result: StandardSchemaV1.Result<unknown>): Decoded =>
+    result.issues === undefined
+      ? { kind: 'event', envelope, payload: result.value }
+      : {
+          kind: 'invalid',
+          envelope,
+          error: invalid(record, 'its payload does not fit the schema', {
+            issues: result.issues.map(describe),
+          }),
+        }
   try {
-    const result = await schema['~standard'].validate(topic.codec.decode(record.value ?? new Uint8Array()))
-    if (result.issues === undefined) return { kind: 'event', envelope, payload: result.value }
-    return {
-      kind: 'invalid',
-      envelope,
-      error: invalid(record, 'its payload does not fit the schema', { issues: result.issues.map(describe) }),
-    }
+    const result = schema['~standard'].validate(topic.codec.decode(record.value ?? nothing))
+    return result instanceof Promise ? result.then(judge, unreadable) : judge(result)
   } catch {
-    // The cause is left out on purpose: a JSON error quotes the payload.
-    return {
-      kind: 'invalid',
-      envelope,
-      error: invalid(record, `its payload is not ${topic.codec.contentType}`),
-    }
+    return unreadable()
   }
 }
+
+const nothing = new Uint8Array()
 
 interface Issue {
   readonly message: string

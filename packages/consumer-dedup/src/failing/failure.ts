@@ -4,12 +4,14 @@ import { OutboxError } from '@oncebox/core'
 export type FailureKind =
   /** The database asks for another run: serialization failure or deadlock. Counts as no attempt. */
   | 'again'
-  /** Nothing is known about the database, or about what it has committed. Counts as no attempt. */
-  | 'database'
+  /** Nothing is known about the database, or Kafka, or about what it has committed. Counts as no attempt. */
+  | 'unavailable'
   /** The handler failed. */
   | 'attempt'
   /** The handler says that no attempt can help. */
   | 'permanent'
+  /** There is no place for the event: the consumer stops. */
+  | 'stop'
 
 // The classes of SQLSTATE begin with these; EPIPE and other codes of Node do not.
 const sqlStatePattern = /^[0-9FHPX][0-9A-Z]{4}$/
@@ -48,7 +50,7 @@ export function classifyDatabaseError(error: unknown): FailureKind {
   if (handlerCodes.some((code) => OutboxError.is(error, code))) return 'attempt'
   if (isRunAgain(error)) return 'again'
   const state = sqlState(error)
-  return state === undefined || databaseStates.test(state) ? 'database' : 'attempt'
+  return state === undefined || databaseStates.test(state) ? 'unavailable' : 'attempt'
 }
 
 function isRunAgain(error: unknown): boolean {

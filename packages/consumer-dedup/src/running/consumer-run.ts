@@ -7,28 +7,25 @@ import {
   type GroupMember,
   type KafkaClient,
 } from '@oncebox/kafka'
-import { checkMigrations } from '@oncebox/outbox'
+import type { Handlers } from '../handlers.js'
+import type { Mode } from '../modes/mode.js'
+import { eventsTogetherMax, type ResolvedCommonOptions } from '../options.js'
+import type { Reporter } from '../report.js'
 import { Assignment, revoked } from './assignment.js'
-import { AttemptStore } from './attempt-store.js'
+import { BatchRunner } from './batch-runner.js'
 import { EventRunner } from './event-runner.js'
-import type { AnyHandler } from './event.js'
-import { inboxMigrations } from './migrate.js'
-import type { ResolvedConsumerOptions } from './options.js'
-import { PositionStore } from './position-store.js'
-import type { Positioning } from './positioning.js'
-import type { Reporter } from './report.js'
-import { endBackend } from './sql/end-backend.js'
+import type { Runners } from './partition.js'
 
 const graceMs = 1_000
 const leaveMs = 5_000
 const connectBackoff = { minMs: 200, maxMs: 10_000 }
 
 /** One life of a consumer, from start to stop: its connection to Kafka, its membership, its partitions. */
-export class ConsumerRun<Tx> {
-  readonly #options: ResolvedConsumerOptions<Tx>
+export class ConsumerRun<Context> {
+  readonly #options: ResolvedCommonOptions
+  readonly #mode: Mode<Context>
   readonly #report: Reporter
-  readonly #runner: EventRunner<Tx>
-  readonly #stores: Pick<Positioning, 'attempts' | 'positions'>
+  readonly #runners: Runners<Context>
   readonly #positioned: Promise<void>
   readonly #onPositioned: () => void
   readonly #onFatal: (error: OutboxError) => void
@@ -37,23 +34,25 @@ export class ConsumerRun<Tx> {
   #client: KafkaClient | undefined
   #member: GroupMember | undefined
   /** The assignment of this generation, and those before it whose handlers have not returned. */
-  readonly #assignments = new Map<Assignment<Tx>, Promise<void>>()
+  readonly #assignments = new Map<Assignment<Context>, Promise<void>>()
 
   /** @param onFatal Told once when the run cannot go on by itself; stop() has still to be called. */
   constructor(
-    options: ResolvedConsumerOptions<Tx>,
-    handlers: ReadonlyMap<string, AnyHandler<Tx>>,
+    options: ResolvedCommonOptions,
+    mode: Mode<Context>,
+    handlers: Handlers<Context>,
     report: Reporter,
     onFatal: (error: OutboxError) => void,
   ) {
     this.#options = options
+    this.#mode = mode
     this.#report = report
-    const { outside } = options.db
-    this.#stores = {
-      attempts: new AttemptStore(outside, options.name),
-      positions: new PositionStore(outside, options.name),
+    this.#runners = {
+      events: new EventRunner(options, handlers, report),
+      batches: new BatchRunner(options, handlers, report),
+      eventsTogetherMax:
+        options.eventsTogetherMax ?? (handlers.takesBatches ? eventsTogetherMax : mode.eventsTogetherMax),
     }
-    this.#runner = new EventRunner(options, handlers, this.#stores.attempts, report)
     let onPositioned: () => void = () => undefined
     let onFailed: (error: OutboxError) => void = () => undefined
     this.#positioned = new Promise((resolve, reject) => {
@@ -75,7 +74,7 @@ export class ConsumerRun<Tx> {
   async start(given: AbortSignal | undefined): Promise<void> {
     const { signal: stopping } = this.#stopping
     const signal = given === undefined ? stopping : AbortSignal.any([given, stopping])
-    await unlessAborted(checkMigrations(this.#options.db.outside, inboxMigrations), signal)
+    await unlessAborted(this.#mode.prepare(signal), signal)
     this.#starting = this.#join(signal)
     await this.#starting
     await unlessAborted(this.#positioned, signal)
@@ -139,11 +138,12 @@ export class ConsumerRun<Tx> {
 
   async #work(client: KafkaClient, given: GroupAssignment): Promise<void> {
     if (this.#stopping.signal.aborted) return
-    const positioning: Positioning = {
-      ...this.#stores,
-      topicOffsets: (topic, signal) => readTopicOffsets(client, topic, { signal }),
+    const generation = {
+      client,
+      assignment: given,
+      topicOffsets: (topic: string, signal: AbortSignal) => readTopicOffsets(client, topic, { signal }),
     }
-    const assignment = new Assignment(client, given, this.#options, this.#runner, positioning, this.#report, {
+    const assignment = new Assignment(generation, this.#mode, this.#options, this.#runners, this.#report, {
       onPositioned: this.#onPositioned,
       onFatal: this.#onFatal,
     })
@@ -163,9 +163,7 @@ export class ConsumerRun<Tx> {
 
   /** A handler that ignores its signal must not commit later, nor use a connection that somebody else has by then. */
   async #endBackends(): Promise<void> {
-    const { outside } = this.#options.db
-    const backends = [...this.#assignments.keys()].flatMap((assignment) => assignment.backends)
-    await Promise.allSettled(backends.map((backend) => outside.query(endBackend, [backend])))
+    await this.#mode.endBackends([...this.#assignments.keys()].flatMap(({ backends }) => backends))
   }
 }
 

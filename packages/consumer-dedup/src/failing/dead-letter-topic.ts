@@ -1,8 +1,8 @@
 import { bucketOf, envelopeHeaders, headerText, isReservedHeader, type SqlConnection } from '@oncebox/core'
 import type { DeadLetter } from './dead-letter.js'
-import { headersAsText } from './record.js'
-import { insertOutboxCopy } from './sql/insert-outbox-copy.js'
-import { text } from './text.js'
+import { headersAsText } from '../records/record.js'
+import { insertOutboxCopy } from '../sql/insert-outbox-copy.js'
+import { text } from '../records/text.js'
 
 /** What a consumer needs to know of the service's outbox: `createOutbox({ source, ... })` has it. */
 export interface DeadLetterOutbox {
@@ -39,7 +39,7 @@ function ownHeaders({ record }: DeadLetter): Record<string, string> {
 }
 
 /** The cause and the origin as text. `kafka_dlt-original-topic` is the name that Kafka consoles know. */
-function causeHeaders({
+export function causeHeaders({
   consumer,
   envelope,
   record,

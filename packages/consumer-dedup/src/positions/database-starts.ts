@@ -1,14 +1,16 @@
 import { delay, OutboxError } from '@oncebox/core'
 import type { PartitionOffsets, TopicOffsets } from '@oncebox/kafka'
-import type { AttemptStore } from './attempt-store.js'
-import type { PartitionStart } from './partition.js'
 import type { PartitionKey, PositionStore, StoredPosition } from './position-store.js'
 
-export interface Positioning {
-  readonly positions: PositionStore
-  readonly attempts: AttemptStore
-  /** The id of the topic that has this name now, and what its logs hold. */
-  readonly topicOffsets: (topic: string, signal: AbortSignal) => Promise<TopicOffsets>
+/** The id of the topic that has this name now, and what its logs hold. */
+type ReadTopicOffsets = (topic: string, signal: AbortSignal) => Promise<TopicOffsets>
+
+/** Where a partition begins, as the database has it. */
+export interface PartitionStart {
+  readonly key: PartitionKey
+  /** The life token that was read before the position. */
+  readonly token: string
+  readonly position: StoredPosition
 }
 
 /**
@@ -18,7 +20,8 @@ export interface Positioning {
  * @throws OutboxError CONSUMER_POSITION_OUT_OF_RANGE
  */
 export async function readStarts(
-  { positions, attempts, topicOffsets }: Positioning,
+  positions: PositionStore,
+  topicOffsets: ReadTopicOffsets,
   topic: string,
   partitions: readonly number[],
   signal: AbortSignal,
@@ -31,12 +34,15 @@ export async function readStarts(
   const starts = partitions.map((partition) => {
     const position = stored.get(partition)
     if (position === undefined) throw notThereYet({ topic, partition })
-    return { key: { topic, topicId, partition }, position }
+    return { key: { topic, topicId, partition }, token, position }
   })
-  await assertInRange(topicOffsets, topic, starts, signal)
-  return await Promise.all(
-    starts.map(async (start) => ({ ...start, token, known: await attempts.read(start.key) })),
+  await assertInRange(
+    topicOffsets,
+    topic,
+    starts.map(({ key, position }) => ({ key, next: position.next })),
+    signal,
   )
+  return starts
 }
 
 /** The stored positions; what is missing is written first. */
@@ -65,22 +71,24 @@ async function storedOrFirst(
 const rangeTries = 20
 const rangeTryMs = 500
 
-async function assertInRange(
-  topicOffsets: Positioning['topicOffsets'],
+/**
+ * Whether the positions are inside their logs; patient, since the end of a log may lag behind for a moment.
+ * @throws OutboxError CONSUMER_POSITION_OUT_OF_RANGE
+ */
+export async function assertInRange(
+  topicOffsets: ReadTopicOffsets,
   topic: string,
-  starts: readonly { readonly key: PartitionKey; readonly position: StoredPosition }[],
+  starts: readonly { readonly key: PartitionKey; readonly next: bigint }[],
   signal: AbortSignal,
 ): Promise<void> {
   for (let turn = 1; ; turn += 1) {
     const { partitions } = await topicOffsets(topic, signal)
-    const outside = starts.find(
-      ({ key, position }) => !isWithin(partitions.get(key.partition), position.next),
-    )
+    const outside = starts.find(({ key, next }) => !isWithin(partitions.get(key.partition), next))
     if (outside === undefined) return
-    const { key, position } = outside
+    const { key, next } = outside
     const log = partitions.get(key.partition)
-    const mayPass = log === undefined || position.next > log.lastStableOffset
-    if (!mayPass || turn >= rangeTries) throw outOfRange(key, position.next, log)
+    const mayPass = log === undefined || next > log.lastStableOffset
+    if (!mayPass || turn >= rangeTries) throw outOfRange(key, next, log)
     await delay(rangeTryMs, signal)
   }
 }
@@ -89,7 +97,7 @@ const isWithin = (log: PartitionOffsets | undefined, next: bigint): boolean =>
   log !== undefined && log.logStartOffset <= next && next <= log.lastStableOffset
 
 /** Retriable: a partition that was just added is known to the group before it is known everywhere. */
-function notThereYet({ topic, partition }: Pick<PartitionKey, 'topic' | 'partition'>): OutboxError {
+export function notThereYet({ topic, partition }: Pick<PartitionKey, 'topic' | 'partition'>): OutboxError {
   return new OutboxError(
     'KAFKA_TOPIC_UNAVAILABLE',
     `${topic}-${partition} was assigned, but no broker knows it yet`,

@@ -1,9 +1,9 @@
 import { OutboxError, type Envelope, type SqlConnection } from '@oncebox/core'
-import { copyHeaders } from './header-copy.js'
-import type { MarkKey } from './mark-key.js'
-import type { ConsumerRecord } from './record.js'
-import { insertDeadLetter } from './sql/insert-dead-letter.js'
-import { storable } from './text.js'
+import { copyHeaders } from '../records/header-copy.js'
+import type { MarkKey } from '../records/mark-key.js'
+import type { ConsumerRecord } from '../records/record.js'
+import { insertDeadLetter } from '../sql/insert-dead-letter.js'
+import { storable } from '../records/text.js'
 
 /** An event that this consumer has given up, with its cause. */
 export interface DeadLetter {

@@ -1,0 +1,56 @@
+import { checkMigrations } from '@oncebox/outbox'
+import type { DatabaseContext } from '../event.js'
+import { AttemptStore } from '../failing/attempts-in-database.js'
+import { inboxMigrations } from '../migrate.js'
+import { eventsTogetherMax, type ResolvedDatabaseOptions } from '../options.js'
+import { endBackend } from '../sql/end-backend.js'
+import { DatabasePosition } from '../positions/database-position.js'
+import { readStarts } from '../positions/database-starts.js'
+import { PositionStore } from '../positions/position-store.js'
+import type { DatabasePartition } from './database-partition.js'
+import { InboxPartition } from './inbox.js'
+import type { Generation, Mode } from './mode.js'
+import { PositionPartition } from './position.js'
+
+/** The modes `inbox` and `position`: effects, positions, attempts and dead letters are in one database. */
+export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
+  readonly #options: ResolvedDatabaseOptions<Tx>
+  readonly #positions: PositionStore
+  readonly #attempts: AttemptStore
+
+  readonly eventsTogetherMax: number
+
+  constructor(options: ResolvedDatabaseOptions<Tx>) {
+    this.eventsTogetherMax = options.mode === 'position' ? eventsTogetherMax : 1
+    this.#options = options
+    this.#positions = new PositionStore(options.db.outside, options.name, options.sessionTimeoutMs)
+    this.#attempts = new AttemptStore(options.db.outside, options.name)
+  }
+
+  async prepare(): Promise<void> {
+    await checkMigrations(this.#options.db.outside, inboxMigrations)
+  }
+
+  async open(
+    { assignment, topicOffsets }: Generation,
+    topic: string,
+    partitions: readonly number[],
+    signal: AbortSignal,
+  ): Promise<readonly DatabasePartition<Tx>[]> {
+    const starts = await readStarts(this.#positions, topicOffsets, topic, partitions, signal)
+    return await Promise.all(
+      starts.map(async (start) => {
+        const position = new DatabasePosition(this.#positions, assignment, start)
+        const attempts = await this.#attempts.open(start.key)
+        return this.#options.mode === 'position'
+          ? new PositionPartition(this.#options, position, attempts)
+          : new InboxPartition(this.#options, position, attempts)
+      }),
+    )
+  }
+
+  async endBackends(backends: readonly number[]): Promise<void> {
+    const { outside } = this.#options.db
+    await Promise.allSettled(backends.map((backend) => outside.query(endBackend, [backend])))
+  }
+}

@@ -1,0 +1,151 @@
+import type { SqlConnection } from '@oncebox/core'
+import type { DatabaseContext } from '../event.js'
+import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
+import { buryEvent } from '../failing/bury-event.js'
+import type { ResolvedDatabaseOptions } from '../options.js'
+import { withoutZombies } from '../positions/without-zombies.js'
+import type { DatabasePosition } from '../positions/database-position.js'
+import type { PartitionKey } from '../positions/position-store.js'
+import { runEffect, type Effect } from './effect.js'
+import type {
+  Attempt,
+  BatchAttempt,
+  BatchOutcome,
+  EffectOutcome,
+  GivenUp,
+  PartitionEffects,
+  Subject,
+} from './partition-effects.js'
+
+/** What decides, first in a transaction, whether there is something to do. */
+export interface Decision<Answer> {
+  readonly answer: Answer
+  /** The server process of the transaction. */
+  readonly backend: number
+}
+
+/** A partition whose events take effect in transactions of the consumer's database. Modes differ in what decides. */
+export abstract class DatabasePartition<Tx> implements PartitionEffects<DatabaseContext<Tx>> {
+  readonly attempts: AttemptsInDatabase
+  protected readonly options: ResolvedDatabaseOptions<Tx>
+  protected readonly position: DatabasePosition
+  readonly #backends = new Set<number>()
+
+  constructor(
+    options: ResolvedDatabaseOptions<Tx>,
+    position: DatabasePosition,
+    attempts: AttemptsInDatabase,
+  ) {
+    this.options = options
+    this.position = position
+    this.attempts = attempts
+  }
+
+  get key(): PartitionKey {
+    return this.position.key
+  }
+
+  get next(): bigint {
+    return this.position.next
+  }
+
+  get aloneUntil(): bigint {
+    return this.position.aloneUntil
+  }
+
+  get backends(): Iterable<number> {
+    return this.#backends
+  }
+
+  begin(end: bigint): Promise<void> {
+    return this.position.begin(end)
+  }
+
+  pass(next: bigint, end: bigint): Promise<void> {
+    return this.position.pass(next, end)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async attempt({ subject, signal, work }: Attempt<DatabaseContext<Tx>>): Promise<EffectOutcome> {
+    return await this.#run(subject, { work: (tx) => work({ tx, signal }) })
+  }
+
+  async giveUp(event: GivenUp): Promise<EffectOutcome> {
+    const { subject } = event
+    return await buryEvent(this.options, event, (work) =>
+      this.#run(subject, { work: (_tx, connection) => work(connection) }),
+    )
+  }
+
+  async attemptTogether({
+    subjects,
+    next,
+    signal,
+    work,
+  }: BatchAttempt<DatabaseContext<Tx>>): Promise<BatchOutcome> {
+    let fresh: readonly Subject[] = []
+    const outcome = await this.#inTransaction({
+      decide: async (connection) => {
+        const decided = await this.decideTogether(connection, subjects, next)
+        fresh = decided.answer
+        return { answer: fresh.length > 0, backend: decided.backend }
+      },
+      work: (tx) => work(fresh, { tx, signal }),
+    })
+    if (outcome.kind === 'failed') return outcome
+    this.endedTogether(next)
+    const isFresh = new Set(fresh)
+    return { kind: 'handled', duplicates: new Set(subjects.filter((subject) => !isFresh.has(subject))) }
+  }
+
+  /** Whether the event is new. First statement of its transaction. */
+  protected abstract decide(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>>
+  /** Those that are new. First statement of their transaction. */
+  protected abstract decideTogether(
+    connection: SqlConnection,
+    subjects: readonly Subject[],
+    next: bigint,
+  ): Promise<Decision<readonly Subject[]>>
+  /** The transaction of an event is committed. */
+  protected ended(_subject: Subject): void {}
+  /** The transaction of a batch is committed. */
+  protected endedTogether(_next: bigint): void {}
+
+  async #run(subject: Subject, { work }: Pick<Effect<Tx>, 'work'>): Promise<EffectOutcome> {
+    const outcome = await this.#inTransaction({
+      decide: (connection) => this.decide(connection, subject),
+      work,
+      finish: (connection) => this.attempts.end(connection, subject.mark),
+    })
+    if (outcome.kind !== 'failed') this.ended(subject)
+    return outcome
+  }
+
+  async #inTransaction({
+    decide,
+    work,
+    finish,
+  }: Omit<Effect<Tx>, 'decide'> & {
+    readonly decide: (connection: SqlConnection) => Promise<Decision<boolean>>
+  }): Promise<EffectOutcome> {
+    const { db, sessionTimeoutMs } = this.options
+    let backend: number | undefined
+    try {
+      return await runEffect(this.options, {
+        decide: async (connection) => {
+          const decided = await withoutZombies(db.outside, sessionTimeoutMs, decide(connection))
+          backend = decided.backend
+          this.#backends.add(backend)
+          return decided.answer
+        },
+        work,
+        finish,
+      })
+    } finally {
+      if (backend !== undefined) this.#backends.delete(backend)
+    }
+  }
+}

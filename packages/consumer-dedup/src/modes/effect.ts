@@ -1,0 +1,76 @@
+import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
+import {
+  classifyDatabaseError,
+  classifyHandlerError,
+  sqlState,
+  type FailureKind,
+} from '../failing/failure.js'
+import type { ResolvedDatabaseOptions } from '../options.js'
+import type { EffectOutcome } from './partition-effects.js'
+
+/** What one database transaction does. */
+export interface Effect<Tx> {
+  /** First statement of the transaction: whether there is something to do. The dedup mark, or the position, decides. */
+  readonly decide: (connection: SqlConnection) => Promise<boolean>
+  /** What happens once: the handler, or the insert of a dead letter. */
+  readonly work: (tx: Tx, connection: SqlConnection) => Promise<void>
+  /** Runs in the transaction whether there is something to do or not, after `work`. */
+  readonly finish?: ((connection: SqlConnection) => Promise<void>) | undefined
+}
+
+/**
+ * Runs `work` in the transaction whose first statement decides that it has to happen. Never throws: an unknown outcome
+ * is a failure of the database, and the next run of the event finds out.
+ */
+export async function runEffect<Tx>(
+  { db, isolation }: Pick<ResolvedDatabaseOptions<Tx>, 'db' | 'isolation'>,
+  { decide, work, finish }: Effect<Tx>,
+): Promise<EffectOutcome> {
+  let isNew = false
+  let failure: FailureKind | undefined
+  try {
+    await db.transaction(
+      async (tx) => {
+        const connection = db.inside(tx)
+        isNew = await decide(connection)
+        if (isNew) {
+          try {
+            await work(tx, connection)
+          } catch (error) {
+            failure = (await answers(connection)) ? classifyHandlerError(error) : 'unavailable'
+            throw error
+          }
+        }
+        await finish?.(connection)
+        if (isNew) await faultPoint('consumer.effect.done')
+      },
+      {
+        ...(isolation === undefined ? {} : { isolation }),
+        commitSent: () => (isNew ? faultPoint('consumer.commit.sent') : undefined),
+      },
+    )
+  } catch (error) {
+    return { kind: 'failed', failure: failure ?? classifyDatabaseError(error), error }
+  }
+  if (!isNew) return { kind: 'duplicate' }
+  await faultPoint('consumer.commit.acked')
+  return { kind: 'handled' }
+}
+
+/**
+ * Whether the connection still works after the handler threw. A handler may fail because another service refused its
+ * connection; only our own connection's death makes it the database's failure. In a failed transaction the server
+ * answers with an error, which is an answer.
+ */
+async function answers(connection: SqlConnection): Promise<boolean> {
+  try {
+    await connection.query('select 1')
+    return true
+  } catch (error) {
+    return (
+      sqlState(error) === '25P02' ||
+      OutboxError.is(error, 'OUTBOX_TRANSACTION_FAILED') ||
+      OutboxError.is(error, 'OUTBOX_NOT_IN_TRANSACTION')
+    )
+  }
+}

@@ -1,0 +1,118 @@
+import type { AnyTopic } from '@oncebox/core'
+import type { HandlerContext, KafkaContext } from '../event.js'
+import { eventsTogetherMax, type ResolvedGroupOptions, type ResolvedKafkaModeOptions } from '../options.js'
+import { GroupPosition, readGroupStarts } from '../positions/group-position.js'
+import { TransactionalSender } from '../sending/transactional-sender.js'
+import { KafkaPartition } from './kafka.js'
+import type { Generation, Mode } from './mode.js'
+import type { PartitionEffects } from './partition-effects.js'
+import { AtLeastOncePartition, AtMostOncePartition } from './unguarded.js'
+
+/** The modes whose position is the group's offset in Kafka. */
+abstract class GroupMode<Context, Options extends ResolvedGroupOptions> implements Mode<Context> {
+  abstract readonly eventsTogetherMax: number
+  protected readonly options: Options
+
+  constructor(options: Options) {
+    this.options = options
+  }
+
+  endBackends(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  prepare(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async open(
+    generation: Generation,
+    topic: string,
+    partitions: readonly number[],
+    signal: AbortSignal,
+  ): Promise<readonly PartitionEffects<Context>[]> {
+    const { topicId } = await generation.topicOffsets(topic, signal)
+    const senders = new Map(
+      partitions.map((partition) => [partition, this.#sender(generation, topicId, partition)]),
+    )
+    try {
+      await this.beforeReading([...senders.values()], signal)
+      const starts = await readGroupStarts({
+        client: generation.client,
+        groupId: this.options.group,
+        topic,
+        partitions,
+        startAt: this.options.startAt,
+        topicOffsets: generation.topicOffsets,
+        signal,
+      })
+      return starts.map(({ key, next }) => {
+        const sender = senders.get(key.partition) ?? this.#sender(generation, topicId, key.partition)
+        return this.partition(generation, new GroupPosition(generation.assignment, key, next), sender)
+      })
+    } catch (error) {
+      await Promise.allSettled([...senders.values()].map((sender) => sender.close()))
+      throw error
+    }
+  }
+
+  protected abstract beforeReading(
+    senders: readonly TransactionalSender[],
+    signal: AbortSignal,
+  ): Promise<void>
+  protected abstract partition(
+    generation: Generation,
+    position: GroupPosition,
+    sender: TransactionalSender,
+  ): PartitionEffects<Context>
+
+  #sender({ client }: Generation, topicId: string, partition: number): TransactionalSender {
+    const { name, transactionTimeoutMs, compression } = this.options
+    return new TransactionalSender(client, {
+      transactionalId: `oncebox-consumer:${name}:${topicId}:${partition}`,
+      transactionTimeoutMs,
+      compression,
+    })
+  }
+}
+
+/** The modes `at-least-once` and `at-most-once`. */
+export class UnguardedMode extends GroupMode<HandlerContext, ResolvedGroupOptions> {
+  /** Nothing undoes what the first ones did when a later one fails. */
+  readonly eventsTogetherMax = 1
+
+  protected beforeReading(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  protected partition(
+    _generation: Generation,
+    position: GroupPosition,
+    sender: TransactionalSender,
+  ): PartitionEffects<HandlerContext> {
+    return this.options.mode === 'at-most-once'
+      ? new AtMostOncePartition(this.options, position, sender)
+      : new AtLeastOncePartition(this.options, position, sender)
+  }
+}
+
+/** The mode `kafka`. */
+export class KafkaMode<Topics extends readonly AnyTopic[]> extends GroupMode<
+  KafkaContext<Topics>,
+  ResolvedKafkaModeOptions
+> {
+  readonly eventsTogetherMax = eventsTogetherMax
+
+  /** The sessions first: what a predecessor had begun is decided before the offsets are read, and nothing of it comes later. */
+  protected async beforeReading(senders: readonly TransactionalSender[], signal: AbortSignal): Promise<void> {
+    await Promise.all(senders.map((sender) => sender.open(signal)))
+  }
+
+  protected partition(
+    { assignment }: Generation,
+    position: GroupPosition,
+    sender: TransactionalSender,
+  ): PartitionEffects<KafkaContext<Topics>> {
+    return new KafkaPartition<Topics>(this.options, position, assignment.metadata, sender)
+  }
+}

@@ -1,0 +1,92 @@
+import { faultPoint } from '@oncebox/core'
+import type { HandlerContext } from '../event.js'
+import type { DeadLetter } from '../failing/dead-letter.js'
+import { deadLetterRecord } from '../failing/dead-letter-record.js'
+import { classifyHandlerError } from '../failing/failure.js'
+import type { ResolvedGroupOptions } from '../options.js'
+import type { GroupPosition } from '../positions/group-position.js'
+import type { TransactionalSender } from '../sending/transactional-sender.js'
+import { GroupPartition } from './group-partition.js'
+import type { Attempt, BatchAttempt, BatchOutcome, EffectOutcome } from './partition-effects.js'
+
+/** The handler, and nothing that ties its effect to the position: what is written when decides what a crash may do. */
+abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
+  readonly #letters: TransactionalSender
+
+  /** @param letters Opened with the first dead letter. */
+  constructor(options: ResolvedGroupOptions, position: GroupPosition, letters: TransactionalSender) {
+    super(options, position)
+    this.#letters = letters
+  }
+
+  async attempt({ signal, work }: Attempt<HandlerContext>): Promise<EffectOutcome> {
+    return await this.#run(() => work({ signal }))
+  }
+
+  async attemptTogether({ subjects, signal, work }: BatchAttempt<HandlerContext>): Promise<BatchOutcome> {
+    const outcome = await this.#run(() => work(subjects, { signal }))
+    return outcome.kind === 'failed' ? outcome : { kind: 'handled', duplicates: new Set() }
+  }
+
+  override async close(): Promise<void> {
+    await this.#letters.close()
+  }
+
+  protected async bury(letter: DeadLetter, topic: string): Promise<EffectOutcome> {
+    try {
+      await this.#letters.send({ outputs: [deadLetterRecord(topic, letter)] })
+      return { kind: 'handled' }
+    } catch (error) {
+      return { kind: 'failed', failure: 'unavailable', error }
+    }
+  }
+
+  async #run(work: () => Promise<void>): Promise<EffectOutcome> {
+    try {
+      await work()
+    } catch (error) {
+      return { kind: 'failed', failure: classifyHandlerError(error), error }
+    }
+    await faultPoint('consumer.effect.done')
+    return { kind: 'handled' }
+  }
+}
+
+/** `at-least-once`: the offset is committed after the handler. A crash between the two runs the handler again. */
+export class AtLeastOncePartition extends UnguardedPartition {
+  async pass(next: bigint): Promise<void> {
+    await faultPoint('consumer.offset.due')
+    await this.position.commit(next)
+    await faultPoint('consumer.offset.committed')
+  }
+}
+
+/**
+ * `at-most-once`: the offset of a whole fetched batch is committed before its first handler runs. A crash loses what of the
+ * batch has not been handled. There is no second attempt.
+ */
+export class AtMostOncePartition extends UnguardedPartition {
+  override async begin(end: bigint): Promise<void> {
+    await this.position.commit(end)
+    await faultPoint('consumer.offset.committed')
+  }
+
+  /** Given up in good order, the rest of a batch is given back: nobody has begun it. */
+  async pass(next: bigint, end: bigint): Promise<void> {
+    if (next >= end) await this.position.commit(next)
+  }
+
+  override async attempt(attempt: Attempt<HandlerContext>): Promise<EffectOutcome> {
+    return once(await super.attempt(attempt))
+  }
+
+  override async attemptTogether(attempt: BatchAttempt<HandlerContext>): Promise<BatchOutcome> {
+    return once(await super.attemptTogether(attempt))
+  }
+}
+
+/** No attempt follows: whatever failed has failed for good. */
+const once = <Outcome extends { readonly kind: string }>(
+  outcome: Outcome | Extract<EffectOutcome, { kind: 'failed' }>,
+): Outcome | Extract<EffectOutcome, { kind: 'failed' }> =>
+  outcome.kind === 'failed' && 'error' in outcome ? { ...outcome, failure: 'permanent' } : outcome

@@ -1,0 +1,23 @@
+import type { SqlConnection } from '@oncebox/core'
+import { decides, endZombies } from '../sql/end-zombies.js'
+
+/**
+ * Waits for a statement that begins with {@link decides}; after `patienceMs`, and again after each, ends transactions that
+ * hold it up and have stood idle for so long. What a paused process holds open must not hold up, for as long as it
+ * pleases, whoever has the partition now.
+ */
+export async function withoutZombies<Answer>(
+  outside: SqlConnection,
+  patienceMs: number,
+  statement: Promise<Answer>,
+): Promise<Answer> {
+  const timer = setInterval(
+    () => void outside.query(endZombies, [decides, patienceMs]).catch(() => undefined), // asked again
+    patienceMs,
+  )
+  try {
+    return await statement
+  } finally {
+    clearInterval(timer)
+  }
+}

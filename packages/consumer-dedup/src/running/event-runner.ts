@@ -1,0 +1,174 @@
+import { delay, faultPoint, nextDelayMs, OutboxError } from '@oncebox/core'
+import type { ConsumedRecord } from '@oncebox/kafka'
+import { rerunBackoff, rerunsMax } from '../failing/again.js'
+import type { Attempts } from '../failing/attempts.js'
+import { causeOf } from '../failing/dead-letter.js'
+import type { Handlers } from '../handlers.js'
+import type { EffectOutcome, PartitionEffects } from '../modes/partition-effects.js'
+import type { ResolvedCommonOptions } from '../options.js'
+import { consumedEvent } from '../records/consumed-event.js'
+import { decode } from '../records/decode.js'
+import { markKeyOf } from '../records/mark-key.js'
+import { recordOf } from '../records/record.js'
+import type { Reporter } from '../report.js'
+import { inDoubt, orInDoubt } from './in-doubt.js'
+import { Turn } from './turn.js'
+import type { DecodedSubject } from '../records/decoded-subject.js'
+
+export interface RunOptions {
+  /** Somebody died over the batch that this event was in: it gets a started-record of its own. */
+  readonly alone: boolean
+  readonly signal: AbortSignal
+}
+
+type Subject = Omit<DecodedSubject, 'payload'>
+
+const never: Attempts = { attempts: 0, kills: 0 }
+
+/** Brings one event to its end: effect, duplicate, skipped or dead letter. */
+export class EventRunner<Context> {
+  readonly #options: ResolvedCommonOptions
+  readonly #handlers: Handlers<Context>
+  readonly #report: Reporter
+  readonly #alone = new Turn()
+
+  constructor(options: ResolvedCommonOptions, handlers: Handlers<Context>, report: Reporter) {
+    this.#options = options
+    this.#handlers = handlers
+    this.#report = report
+  }
+
+  /**
+   * Resolves when the event is finished and the position may pass it.
+   * @throws the signal's reason when the event was given up in good order; OutboxError CONSUMER_POSITION_LOST,
+   *   CONSUMER_DATABASE_UNAVAILABLE or KAFKA_* when the position has to be read again, CONSUMER_EVENT_STUCK when a
+   *   person has to decide.
+   */
+  async run(
+    effects: PartitionEffects<Context>,
+    consumed: ConsumedRecord,
+    options: RunOptions,
+  ): Promise<void> {
+    const record = recordOf(effects.key, consumed)
+    const topic = this.#options.topics.get(record.topic)
+    if (topic === undefined) return
+    const decoded = await decode(topic, record, (type) => this.#handlers.has(type))
+    const subject = { record, envelope: decoded.envelope, mark: markKeyOf(decoded.envelope) }
+    switch (decoded.kind) {
+      case 'skipped':
+        this.#report.skipped(record, { ...decoded.envelope, attempt: 0 })
+        return
+      case 'invalid':
+        return await this.#giveUp(effects, subject, never, decoded.error, options.signal)
+      case 'event':
+        return await this.#runEvent(effects, { ...subject, payload: decoded.payload }, options)
+    }
+  }
+
+  async #runEvent(
+    effects: PartitionEffects<Context>,
+    subject: DecodedSubject,
+    options: RunOptions,
+  ): Promise<void> {
+    // Alone in the whole process: whoever else were in hand when it dies would be blamed, too.
+    using _turn = options.alone ? await this.#alone.take(options.signal) : undefined
+    const alone = { isStarted: false }
+    try {
+      await this.#tryEvent(effects, subject, options, alone)
+    } catch (error) {
+      // Stopped, revoked, or the database is away: nobody died over this event.
+      if (alone.isStarted) await effects.attempts.leaveAlone(subject.mark)
+      throw error
+    }
+  }
+
+  async #tryEvent(
+    effects: PartitionEffects<Context>,
+    subject: DecodedSubject,
+    { alone: isAlone, signal }: RunOptions,
+    alone: { isStarted: boolean },
+  ): Promise<void> {
+    const { record, envelope, mark } = subject
+    let known = effects.attempts.of(mark) ?? never
+    for (let reruns = 0; ;) {
+      signal.throwIfAborted()
+      if (isAlone && !alone.isStarted) {
+        known = await orInDoubt(effects.attempts.startAlone(mark))
+        await faultPoint('consumer.attempt.started')
+        alone.isStarted = true
+        if (known.kills >= this.#options.killsMax)
+          return await this.#giveUp(effects, subject, known, killed(subject, known), signal)
+      }
+      const attempt = known.attempts + 1
+      const outcome = await this.#attempt(effects, subject, attempt, signal)
+      if (outcome.kind !== 'failed') {
+        effects.attempts.forget(mark)
+        const what = { ...envelope, attempt }
+        return outcome.kind === 'handled'
+          ? this.#report.handled(record, what)
+          : this.#report.duplicate(record, what)
+      }
+      if (outcome.failure === 'unavailable') throw inDoubt(outcome.error)
+      if (signal.aborted) throw signal.reason
+      if (outcome.failure === 'permanent')
+        return await this.#giveUp(effects, subject, { ...known, attempts: attempt }, outcome.error, signal)
+      if (outcome.failure === 'again' && reruns < rerunsMax) {
+        reruns += 1
+        await delay(nextDelayMs(rerunBackoff, reruns))
+        continue
+      }
+      known = await orInDoubt(effects.attempts.fail(mark, causeOf(outcome.error)))
+      alone.isStarted = false
+      if (known.attempts >= this.#options.attemptsMax)
+        return await this.#giveUp(effects, subject, known, outcome.error, signal)
+      this.#report.retrying(record, { ...envelope, attempt }, outcome.error)
+      await delay(nextDelayMs(this.#options.backoff, known.attempts), signal).catch(() => undefined)
+    }
+  }
+
+  #attempt(
+    effects: PartitionEffects<Context>,
+    subject: DecodedSubject,
+    attempt: number,
+    signal: AbortSignal,
+  ): Promise<EffectOutcome> {
+    const { record, envelope } = subject
+    const event = consumedEvent(subject, attempt)
+    return this.#report.handling(record, { ...envelope, attempt }, () =>
+      effects.attempt({ subject, signal, work: (context) => this.#handlers.run(event, context) }),
+    )
+  }
+
+  async #giveUp(
+    effects: PartitionEffects<Context>,
+    subject: Subject,
+    known: Attempts,
+    error: unknown,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { record, envelope, mark } = subject
+    const outcome = await effects.giveUp({ subject, known, error, signal })
+    // Never skipped: what cannot even be kept as a dead letter holds its partition, and says why.
+    if (outcome.kind === 'failed') throw inDoubt(outcome.error)
+    effects.attempts.forget(mark)
+    const what = { ...envelope, attempt: known.attempts }
+    if (outcome.kind === 'handled') this.#report.deadLettered(record, what, error)
+    else this.#report.duplicate(record, what)
+  }
+}
+
+function killed({ record, envelope }: Subject, { kills }: Attempts): OutboxError {
+  return new OutboxError(
+    'CONSUMER_HANDLER_KILLED',
+    `${kills} processes ended while they handled event ${envelope.id} alone`,
+    {
+      details: {
+        id: envelope.id,
+        topic: record.topic,
+        partition: record.partition,
+        offset: String(record.offset),
+        kills,
+      },
+    },
+  )
+}

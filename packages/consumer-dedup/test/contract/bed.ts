@@ -1,0 +1,138 @@
+/** One topic, one database, one output topic: where a mode under test reads, and where its effects are looked for. */
+import { createTopic, randomName, type TestDatabase } from '@internal/stack'
+import { connectKafka, readPartition } from '@oncebox/kafka'
+import pg from 'pg'
+import { runConsumerProcess, type ConsumerProcess } from '../consumer-process.js'
+import {
+  brokers,
+  createInboxDatabase,
+  createOrders,
+  effects,
+  eventually,
+  compare,
+  publish,
+  type EffectRow,
+  type Sent,
+} from '../fixture.js'
+import type { ModeUnderTest } from './modes.js'
+
+const program = new URL('../programs/any-mode.mjs', import.meta.url)
+
+export interface Conduct {
+  readonly batches?: boolean
+  readonly options?: object
+  /** By value: how often the handler throws; -1 is for ever, 'permanent' gives up at once. */
+  readonly failing?: Readonly<Record<number, number | 'permanent'>>
+  readonly killAtValue?: number
+  readonly handlerMs?: number
+  readonly group?: string
+}
+
+export class Bed implements AsyncDisposable {
+  readonly #mode: ModeUnderTest
+  readonly #database: TestDatabase
+  readonly #outputTopic: string
+  readonly orders: Awaited<ReturnType<typeof createOrders>>
+  readonly deadLetterTopic: string
+  readonly name = randomName('billing')
+  readonly pool: pg.Pool
+
+  static async open(mode: ModeUnderTest, partitions = 2): Promise<Bed> {
+    const [database, orders, outputTopic, deadLetterTopic] = await Promise.all([
+      createInboxDatabase(),
+      createOrders(partitions),
+      createTopic('effects'),
+      createTopic('letters'),
+    ])
+    return new Bed(mode, database, orders, outputTopic, deadLetterTopic)
+  }
+
+  private constructor(
+    mode: ModeUnderTest,
+    database: TestDatabase,
+    orders: Awaited<ReturnType<typeof createOrders>>,
+    outputTopic: string,
+    deadLetterTopic: string,
+  ) {
+    this.#mode = mode
+    this.#database = database
+    this.#outputTopic = outputTopic
+    this.orders = orders
+    this.deadLetterTopic = deadLetterTopic
+    this.pool = new pg.Pool({ connectionString: database.url, max: 2 })
+  }
+
+  publish(sent: readonly Sent[]): Promise<void> {
+    return publish(this.orders, sent)
+  }
+
+  /**
+   * A process with a consumer. A member that was killed keeps its group waiting for its session to time out. Where the
+   * position belongs to the name, another group does not wait.
+   */
+  start(conduct: Conduct = {}, fault = ''): ConsumerProcess {
+    const { mode, driver } = this.#mode
+    const ownsPosition = mode === 'inbox' || mode === 'position'
+    const { group = ownsPosition ? randomName('group') : this.name, options = {}, ...rest } = conduct
+    return runConsumerProcess(
+      program,
+      {
+        mode,
+        driver,
+        url: this.#database.url,
+        brokers: brokers(),
+        topic: this.orders.name,
+        outputTopic: this.#outputTopic,
+        name: this.name,
+        group,
+        options: {
+          position: { eventsMax: 5 },
+          sessionTimeoutMs: 1_500,
+          heartbeatIntervalMs: 200,
+          retry: { attemptsMax: 3, backoff: { minMs: 5, maxMs: 20 } },
+          ...(ownsPosition ? {} : { deadLetterTopic: this.deadLetterTopic }),
+          ...options,
+        },
+        ...rest,
+      },
+      fault,
+    )
+  }
+
+  async effects(): Promise<EffectRow[]> {
+    if (this.#mode.mode !== 'kafka') return await effects(this.pool)
+    return (await this.#read(this.#outputTopic)).map((value) => JSON.parse(value) as EffectRow) // what any-mode.mjs sends
+  }
+
+  /** Ids of the dead letters. */
+  async deadLetters(): Promise<string[]> {
+    if (this.#mode.remembersAttempts)
+      return (
+        await this.pool.query<{ id: string }>(`select event_id as id from inbox.parked where state = 'dead'`)
+      ).rows.map(({ id }) => id)
+    return await this.#read(this.deadLetterTopic, 'id')
+  }
+
+  /** Waits until every event has its effect, or, where effects may be lost, until nothing more comes. */
+  async untilDone(sent: readonly Sent[]): Promise<void> {
+    if (!this.#mode.mayLose)
+      return await eventually(async () => compare(sent, await this.effects()).lost === 0)
+    const last = sent.at(-1)
+    await eventually(async () => (await this.effects()).some(({ id }) => id === last?.id))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool.end()
+    await this.#database.drop()
+  }
+
+  async #read(topic: string, what: 'value' | 'id' = 'value'): Promise<string[]> {
+    await using client = await connectKafka({ brokers: brokers() })
+    const found: string[] = []
+    for await (const record of readPartition(client, { topic, partition: 0 })) {
+      const header = record.headers.find(([name]) => name === 'ce_id')?.[1].toString()
+      found.push(what === 'value' ? String(record.value) : String(header))
+    }
+    return found
+  }
+}
