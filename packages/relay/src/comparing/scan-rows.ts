@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { copyOut } from '../reading/copy-out.js'
 import { CopyRows } from '../reading/copy-rows.js'
-import { readSettings } from '../reading/read-window.js'
+import { plannerSettings } from '../reading/read-window.js'
 import type { Snapshot } from '../reading/snapshot.js'
 import { Names } from './names.js'
 import { writeRow } from './row-entry.js'
@@ -57,7 +57,7 @@ const fields = 11
  */
 export async function scanRows(request: ScanRowsRequest, found: ScannedRows): Promise<void> {
   const { client, signal } = request
-  await client.query(readSettings(true))
+  await client.query(plannerSettings(true))
   const { rows: next } = await client.query<{ xmax: string }>(
     'select pg_snapshot_xmax(pg_current_snapshot()) as xmax',
   )

@@ -44,7 +44,7 @@ export const rowOverheadBytes = 256
  * All values are digits, colons and commas checked by parseSnapshot: COPY takes no parameters.
  */
 export function readWindow(page: WindowPage): string {
-  return copyPage(rows(page), page)
+  return copyPage(rowsOfWindow(page), page)
 }
 
 /**
@@ -52,13 +52,22 @@ export function readWindow(page: WindowPage): string {
  * READ: everything that is visible in it is visible in `to`. So `to` need not be known before, which saves a round trip.
  */
 export function readWindowUntilNow(page: Omit<WindowPage, 'to' | 'ended' | 'after'>): string {
-  const own = page.condition === '' ? '' : ` and ${page.condition}`
-  const range = `txid >= '${page.from.xmax}'`
-  const { open } = page.from
-  return copyPage(
-    live({ range, members: open.length === 0 ? '' : `txid = any (${endedNow(open)})`, own }),
-    page,
-  )
+  return copyPage(liveRows(page), page)
+}
+
+/** The rows behind `from`, as the transaction of the read shows them. */
+export function liveRows(
+  { from, condition }: Pick<WindowPage, 'from' | 'condition'>,
+  select = columns.join(', '),
+): string {
+  const own = condition === '' ? '' : ` and ${condition}`
+  const { open } = from
+  return live({
+    select,
+    range: `txid >= '${from.xmax}'`,
+    members: open.length === 0 ? '' : `txid = any (${endedNow(open)})`,
+    own,
+  })
 }
 
 /** As endedSince, by the server, once before the rows are looked for: filtering behind the index would read those of open ones. */
@@ -66,50 +75,68 @@ const endedNow = (open: readonly bigint[]): string =>
   `(select coalesce(array_agg(o.txid), '{}') from unnest('{${open.join(',')}}'::xid8[]) as o(txid)
      where not exists (select from pg_snapshot_xip(pg_current_snapshot()) as x(txid) where x.txid = o.txid))::xid8[]`
 
-function copyPage(rowsOfWindow: string, page: Pick<WindowPage, 'rowsMax' | 'bytesMax'>): string {
+function copyPage(rows: string, page: Pick<WindowPage, 'rowsMax' | 'bytesMax'>): string {
   return `copy (
-  select ${columns.map((name) => (name === 'headers' ? 'e.headers::text' : `e.${name}`)).join(', ')}
+  select ${selectedColumns('e')}
     from (select r.*, sum(coalesce(octet_length(r.payload), 0) + ${rowOverheadBytes}) over (order by r.seq rows between unbounded preceding and 1 preceding) as bytes_before
-            from (${rowsOfWindow}
+            from (${rows}
                    order by seq limit ${page.rowsMax}) r) e
    where coalesce(e.bytes_before, 0) < ${page.bytesMax}
    order by e.seq
 ) to stdout (format binary)`
 }
 
-function rows({ from, to, ended, after, condition }: WindowPage): string {
+/** The columns as they are sent. */
+export const selectedColumns = (alias: string): string =>
+  columns.map((name) => (name === 'headers' ? `${alias}.headers::text` : `${alias}.${name}`)).join(', ')
+
+interface WindowRows extends Pick<WindowPage, 'from' | 'to' | 'ended' | 'after' | 'condition'> {
+  /** Also from its beginning, the window is walked by seq. */
+  readonly walks?: boolean
+}
+
+/** The rows of a window whose snapshots are both known. */
+export function rowsOfWindow(
+  { from, to, ended, after, condition, walks = false }: WindowRows,
+  select = columns.join(', '),
+): string {
   const own = condition === '' ? '' : ` and ${condition}`
   const range = `txid >= '${from.xmax}' and txid < '${to.xmax}' and pg_visible_in_snapshot(txid, '${to.text}')`
   const members = ended.length === 0 ? '' : `txid = any ('{${ended.join(',')}}'::xid8[])`
-  if (after > 0n || from.xmax <= 3n) {
+  if (walks || after > 0n || from.xmax <= 3n) {
     // Backlog: walk the seq indexes, merged over the slots, from where the last page ended.
-    return `${select} where seq > ${after} and (${range}${members === '' ? '' : ` or ${members}`})${own}`
+    return `select ${select} from outbox.events where seq > ${after} and (${range}${members === '' ? '' : ` or ${members}`})${own}`
   }
-  return live({ range, members, own })
+  return live({ select, range, members, own })
 }
 
 /**
  * Two ranges of the txid index. `offset 0` keeps the planner from walking all of seq, in its order, as it would where it takes
  * `txid >= n` for a third of the table: 9 ms a read behind 60,000 published rows, and more with each.
  */
-function live({ range, members, own }: { range: string; members: string; own: string }): string {
-  const rest = members === '' ? '' : ` union all ${select} where ${members}${own}`
-  return `select * from (${select} where ${range}${own}${rest} offset 0) w`
+function live({ select, range, members, own }: LiveRanges): string {
+  const from = `select ${select} from outbox.events`
+  const rest = members === '' ? '' : ` union all ${from} where ${members}${own}`
+  return `select * from (${from} where ${range}${own}${rest} offset 0) w`
 }
 
-const select = `select ${columns.join(', ')} from outbox.events`
+interface LiveRanges {
+  readonly select: string
+  readonly range: string
+  readonly members: string
+  readonly own: string
+}
 
 // A process that stands still in the middle of a read keeps its locks on the slots until then, and rotation from emptying them.
 const standsStillMs = 10_000
 
-/** Settings of a read, for its transaction only: statistics are always wrong after TRUNCATE, so the planner is led. */
-export function readSettings(backlog: boolean): string {
-  const settings = [
-    'enable_seqscan = off',
-    'jit = off',
-    'max_parallel_workers_per_gather = 0',
-    `idle_in_transaction_session_timeout = ${standsStillMs}`,
-  ]
+/** Settings of a read, for its transaction only. */
+export const readSettings = (backlog: boolean): string =>
+  `set local idle_in_transaction_session_timeout = ${standsStillMs}; ${plannerSettings(backlog)}`
+
+/** Statistics are always wrong after TRUNCATE, so the planner is led. */
+export function plannerSettings(backlog: boolean): string {
+  const settings = ['enable_seqscan = off', 'jit = off', 'max_parallel_workers_per_gather = 0']
   if (backlog) settings.push('enable_sort = off', 'enable_bitmapscan = off')
   return settings.map((setting) => `set local ${setting};`).join(' ')
 }
