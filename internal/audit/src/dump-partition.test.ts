@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { parseDump } from './dump-partition.js'
 
 const batch = (offset: string, producerId: number, control: boolean): string =>
-  `baseOffset: ${offset} lastOffset: ${offset} count: 1 baseSequence: 0 lastSequence: 0 producerId: ${producerId} producerEpoch: 0 partitionLeaderEpoch: 0 isTransactional: true isControl: ${control} position: 0`
+  `baseOffset: ${offset} lastOffset: ${offset} count: 1 baseSequence: 0 lastSequence: 0 producerId: ${producerId} producerEpoch: 3 partitionLeaderEpoch: 0 isTransactional: true isControl: ${control} position: 0`
 
 test('reads records and markers in the order of the log, and offsets that no number holds', () => {
   const output = [
@@ -17,7 +17,7 @@ test('reads records and markers in the order of the log, and offsets that no num
     '',
   ].join('\n')
   expect(parseDump(output)).toEqual([
-    { offset: '9007199254740993', producerId: '7', value: 'a value: with colons' },
+    { offset: '9007199254740993', producerId: '7', producerEpoch: '3', value: 'a value: with colons' },
     { offset: '9007199254740994', producerId: '7', ends: 'ABORT' },
     { offset: '9007199254740995', producerId: '8', ends: 'COMMIT' },
   ])

@@ -16,6 +16,8 @@ export interface DumpPartitionOptions extends Pick<JavaTool, 'classpath' | 'sign
 export interface DumpedRecord {
   readonly offset: string
   readonly producerId: string
+  /** With the producer's id it names the transaction, where each has an epoch of its own. */
+  readonly producerEpoch: string
   readonly value: string
 }
 
@@ -49,13 +51,17 @@ export async function dumpPartition({
 export function parseDump(output: string): readonly Dumped[] {
   const dumped: Dumped[] = []
   let producerId = '-1'
+  let producerEpoch = '-1'
   for (const line of output.split('\n')) {
-    producerId = /^baseOffset: .* producerId: (-?\d+) /.exec(line)?.[1] ?? producerId
+    const [, id = producerId, epoch = producerEpoch] =
+      /^baseOffset: .* producerId: (-?\d+) producerEpoch: (-?\d+) /.exec(line) ?? []
+    producerId = id
+    producerEpoch = epoch
     const [, offset, rest = ''] = /^\| offset: (\d+) (.*)$/.exec(line) ?? []
     if (offset === undefined) continue
     const ends = /\bendTxnMarker: (COMMIT|ABORT)\b/.exec(rest)?.[1]
     if (ends === 'COMMIT' || ends === 'ABORT') dumped.push({ offset, producerId, ends })
-    else dumped.push({ offset, producerId, value: /\bpayload: (.*)$/.exec(rest)?.[1] ?? '' })
+    else dumped.push({ offset, producerId, producerEpoch, value: /\bpayload: (.*)$/.exec(rest)?.[1] ?? '' })
   }
   return dumped
 }

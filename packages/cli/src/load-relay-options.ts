@@ -23,6 +23,7 @@ export async function loadRelayOptions(
   if (db === undefined) throw missing('a database', 'ONCEBOX_DATABASE_URL')
   if (kafka === undefined) throw missing('Kafka brokers', 'ONCEBOX_KAFKA_BROKERS')
   const eventsMax = wholeNumber(environment, 'ONCEBOX_BATCH_EVENTS_MAX')
+  const keepTransactionsWhole = onOrOff(environment, 'ONCEBOX_BATCH_KEEP_TRANSACTIONS_WHOLE')
   const idleMsMax = wholeNumber(environment, 'ONCEBOX_POLL_IDLE_MS_MAX')
   const listen = onOrOff(environment, 'ONCEBOX_POLL_LISTEN')
   const leaseMs = wholeNumber(environment, 'ONCEBOX_LEASE_MS')
@@ -32,7 +33,11 @@ export async function loadRelayOptions(
     name,
     db,
     kafka,
-    batch: { ...config.batch, ...(eventsMax === undefined ? {} : { eventsMax }) },
+    batch: {
+      ...config.batch,
+      ...(eventsMax !== undefined && { eventsMax }),
+      ...(keepTransactionsWhole !== undefined && { keepTransactionsWhole }),
+    },
     poll: {
       ...config.poll,
       ...(idleMsMax !== undefined && { idleMsMax }),

@@ -85,6 +85,10 @@ export const errorCodes = {
     true,
     'find out which topic refuses so many keys (oncebox dead-letters list), correct it, and requeue or discard them; until then the shard waits, and it goes on by itself',
   ),
+  RELAY_TRANSACTION_TOO_LARGE: row(
+    true,
+    'restart the relay with batch.keepTransactionsWhole off until the transaction is published, which cuts it into several Kafka transactions; until then the shard waits. Let services emit in smaller transactions',
+  ),
   RELAY_DEAD_LETTER_UNKNOWN: row(false, 'run: oncebox dead-letters list --state all'),
   RELAY_DEAD_LETTER_SETTLED: row(false, 'nothing is to do: it was published or discarded'),
   RELAY_DEAD_LETTER_PARKED: row(

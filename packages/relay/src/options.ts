@@ -20,6 +20,12 @@ export interface RelayOptions {
     readonly eventsMax?: number
     /** Payload bytes of one Kafka transaction, about. Default 4,000,000; 1,000 to 64,000,000. A larger single event passes alone. */
     readonly bytesMax?: number
+    /**
+     * Whether the events of one database transaction stay in one Kafka transaction, within a shard: readers of committed
+     * records see all of them or none. Batches end where a transaction does, so the bounds above may be passed; a
+     * transaction of more than 50,000 events or 64,000,000 bytes of one shard halts it. Default false.
+     */
+    readonly keepTransactionsWhole?: boolean
   }
   /**
    * How record batches are compressed: 'none', 'gzip', 'snappy', 'lz4', 'zstd', or `{ type, level }` with gzip (1 to 9) and
@@ -98,6 +104,7 @@ export interface ResolvedRelayOptions {
   readonly kafka: KafkaOptions
   readonly eventsMax: number
   readonly bytesMax: number
+  readonly keepTransactionsWhole: boolean
   readonly compression: Compression
   readonly idleMsMin: number
   readonly idleMsMax: number
@@ -141,6 +148,7 @@ export function resolveOptions(options: RelayOptions): ResolvedRelayOptions {
     kafka: { clientId: `oncebox-relay-${options.name}`, ...options.kafka },
     eventsMax: whole('batch.eventsMax', options.batch?.eventsMax ?? 5_000, 1, 50_000),
     bytesMax: whole('batch.bytesMax', options.batch?.bytesMax ?? 4_000_000, 1_000, 64_000_000),
+    keepTransactionsWhole: flag('batch.keepTransactionsWhole', options.batch?.keepTransactionsWhole ?? false),
     compression: usableCompression(options.compression ?? 'none'),
     idleMsMin,
     idleMsMax: whole(

@@ -23,10 +23,21 @@ test('a position survives the trip through Kafka, a sequence number above 2^53 i
 
 test('a position of a newer release is told from a broken one; a field that this one does not know is passed over', () => {
   const text = encodePosition(position).toString()
-  expect(() => decodePosition(Buffer.from(text.replace('"v":1', '"v":2')))).toThrow(
-    expect.objectContaining({ code: 'RELAY_RECORD_NEWER', details: { version: 2, known: 1 } }),
+  expect(() => decodePosition(Buffer.from(text.replace('"v":1', '"v":3')))).toThrow(
+    expect.objectContaining({ code: 'RELAY_RECORD_NEWER', details: { version: 3, known: 2 } }),
   )
   expect(decodePosition(Buffer.from(text.replace('"v":1', '"v":1,"later":{"x":[1]}')))).toEqual(position)
+})
+
+test('inside a window that is published transaction by transaction, a position is of a version that older releases refuse', () => {
+  const inside = { ...position, lastOfTransaction: 9_007_199_254_740_999n }
+  expect(encodePosition(inside).toString()).toContain('"v":2')
+  expect(decodePosition(encodePosition(inside))).toEqual(inside)
+  const copies = positionBehind(inside, { incarnation: 'j', events: 2, requeued: [4] })
+  expect(copies).toMatchObject({ lastSeq: inside.lastSeq, lastOfTransaction: inside.lastOfTransaction })
+  const end = positionBehind(inside, { incarnation: 'j', events: 0, complete: true })
+  expect(encodePosition(end).toString()).toContain('"v":1')
+  expect(end).not.toHaveProperty('lastOfTransaction')
 })
 
 test('letters that were published again stand in the position of that transaction, and in none behind it', () => {
@@ -46,6 +57,10 @@ test.for([
   ],
   ['no JSON', 'hello'],
   ['an older version', encodePosition(position).toString().replace('"v":1', '"v":0')],
+  [
+    'a window of transactions without its transaction',
+    encodePosition(position).toString().replace('"v":1', '"v":2'),
+  ],
   ['a version that is no number', encodePosition(position).toString().replace('"v":1', '"v":"2"')],
   ['a missing field', encodePosition(position).toString().replace('"complete"', '"other"')],
   ['a snapshot that is none', encodePosition(position).toString().replace('5:9:5,7', "5:9:5'")],

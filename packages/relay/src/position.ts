@@ -22,6 +22,11 @@ export interface Position {
   readonly to: Snapshot
   /** Sequence number of the last event published of this window. */
   readonly lastSeq: bigint
+  /**
+   * In a window that is published transaction by transaction, until it is complete: the last sequence number of the
+   * transaction that `lastSeq` is of. Transactions follow each other in the order of these.
+   */
+  readonly lastOfTransaction?: bigint | undefined
   /** Whether that was the last event of the window. */
   readonly complete: boolean
   readonly clusterId: string
@@ -52,6 +57,8 @@ export interface Position {
  * does not know; a form that it would misread gets a new version, which is written a release later than it is read.
  */
 const version = 1
+// Events with a lower sequence number than lastSeq may be left: whoever does not know that would lose them.
+const inTransactionsVersion = 2
 
 interface PositionRecord {
   readonly v: number
@@ -61,6 +68,7 @@ interface PositionRecord {
   readonly from: string
   readonly to: string
   readonly lastSeq: string
+  readonly lastOfTransaction?: string | undefined
   readonly complete: boolean
   readonly clusterId: string
   readonly progressTopicId: string
@@ -77,9 +85,10 @@ export function positionBehind(
   before: Position,
   changes: Partial<Omit<Position, 'batch' | 'eventsTotal'>> & Pick<Position, 'incarnation' | 'events'>,
 ): Position {
-  const { requeued: _requeued, ...position } = before
+  const { requeued: _requeued, lastOfTransaction, ...position } = before
   return {
     ...position,
+    ...(changes.complete !== true && lastOfTransaction !== undefined && { lastOfTransaction }),
     batch: position.batch + 1,
     eventsTotal: position.eventsTotal + changes.events,
     ...changes,
@@ -89,10 +98,11 @@ export function positionBehind(
 export function encodePosition(position: Position): Buffer {
   const record: PositionRecord = {
     ...position,
-    v: version,
+    v: position.lastOfTransaction === undefined ? version : inTransactionsVersion,
     from: position.from.text,
     to: position.to.text,
     lastSeq: position.lastSeq.toString(),
+    lastOfTransaction: position.lastOfTransaction?.toString(),
   }
   return Buffer.from(JSON.stringify(record))
 }
@@ -108,13 +118,14 @@ export function decodePosition(value: Uint8Array): Position {
   } catch (error) {
     throw corrupt('it is not JSON', error)
   }
-  if (typeof record.v === 'number' && record.v > version)
+  if (typeof record.v === 'number' && record.v > inTransactionsVersion)
     throw new OutboxError(
       'RELAY_RECORD_NEWER',
-      `the position in Kafka is of version ${record.v}, this release reads version ${version}`,
-      { details: { version: record.v, known: version } },
+      `the position in Kafka is of version ${record.v}, this release reads up to version ${inTransactionsVersion}`,
+      { details: { version: record.v, known: inTransactionsVersion } },
     )
-  if (record.v !== version) throw corrupt(`version ${String(record.v)}, this relay reads version ${version}`)
+  if (record.v !== version && record.v !== inTransactionsVersion)
+    throw corrupt(`version ${String(record.v)}, this relay reads ${version} and ${inTransactionsVersion}`)
   const {
     batch,
     incarnation,
@@ -122,6 +133,7 @@ export function decodePosition(value: Uint8Array): Position {
     from,
     to,
     lastSeq,
+    lastOfTransaction,
     complete,
     clusterId,
     progressTopicId,
@@ -137,8 +149,8 @@ export function decodePosition(value: Uint8Array): Position {
     typeof incarnation !== 'string' ||
     typeof from !== 'string' ||
     typeof to !== 'string' ||
-    typeof lastSeq !== 'string' ||
-    !/^\d+$/.test(lastSeq) ||
+    !isSeq(lastSeq) ||
+    (record.v === inTransactionsVersion && !isSeq(lastOfTransaction)) ||
     typeof complete !== 'boolean' ||
     typeof clusterId !== 'string' ||
     typeof progressTopicId !== 'string' ||
@@ -163,6 +175,7 @@ export function decodePosition(value: Uint8Array): Position {
     from: parseSnapshot(from),
     to: parseSnapshot(to),
     lastSeq: BigInt(lastSeq),
+    ...(isSeq(lastOfTransaction) && { lastOfTransaction: BigInt(lastOfTransaction) }),
     complete,
     clusterId,
     progressTopicId,
@@ -176,6 +189,8 @@ export function decodePosition(value: Uint8Array): Position {
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+const isSeq = (value: unknown): value is string => typeof value === 'string' && /^\d+$/.test(value)
 
 const isTexts = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')

@@ -59,15 +59,15 @@ test('a release that finds a form it does not know stops, typed, and leaves ever
   await bed.emit(['a'])
   await some
   await first.stop()
-  await rewrite(bed, { v: 2 })
+  await rewrite(bed, { v: 3 })
   await bed.emit(['b'])
   const older = createRelay(bed.options)
   await expect(older.start()).rejects.toMatchObject({
     code: 'RELAY_RECORD_NEWER',
-    details: { version: 2, known: 1 },
+    details: { version: 3, known: 2 },
   })
   expect(await bed.published()).toHaveLength(1)
-  expect((await positions(bed)).at(-1)).toMatchObject({ v: 2 })
+  expect((await positions(bed)).at(-1)).toMatchObject({ v: 3 })
   // The newer release goes on from what it wrote: to it, this is a position like any other.
   await rewrite(bed, { v: 1 })
   await using newer = createRelay(bed.options)

@@ -34,6 +34,8 @@ const readBySequence = (client: Client, order: string): PageReader => {
         rows: new CopyRows(bytes, columns.length),
         from: snapshot,
         to: snapshot,
+        order: 'seq',
+        mayBeLast: true,
         bytes: bytes.length,
         endedCount: 0,
         proven: Promise.resolve(),

@@ -7,7 +7,7 @@ import { WindowWalk, type RecordedOrder } from './load-order.js'
 import type { Anchor, Place } from './publication-order.js'
 
 // A model of an outbox, its relay and a topic: transactions that overlap, windows that are published in several shards,
-// relays that die between a window record and its publication, a database that is restored to an earlier moment and goes
+// by the order of events or transaction by transaction, relays that die between a window record and its publication, a database that is restored to an earlier moment and goes
 // on with other transactions under the same numbers, and a topic that has forgotten its oldest records. The judge knows
 // only what the database and the topic still hold. It must never call an event absent that was published, since it
 // would be published twice; nor gone, when it never was, since it would be lost.
@@ -89,14 +89,24 @@ interface World {
 
 const shardOfRow = (row: Row): number => (row.bucket < 128 ? 0 : 1)
 
-/** @param outcome What becomes of the window: published; recorded by a relay that then dies; published and then it dies. */
-function takeWindow(world: World, shard: number, outcome: 'published' | 'recorded' | 'last'): void {
+interface TakenWindow {
+  readonly shard: number
+  /** What becomes of the window: published; recorded by a relay that then dies; published and then it dies. */
+  readonly outcome: 'published' | 'recorded' | 'last'
+  /** Whether it is published transaction by transaction. */
+  readonly whole: boolean
+}
+
+const lastOf = (txid: bigint, rows: readonly Row[]): bigint =>
+  rows.reduce((last, row) => (row.txid === txid && row.seq > last ? row.seq : last), 0n)
+
+function takeWindow(world: World, { shard, outcome, whole }: TakenWindow): void {
   const relay = world.relays[shard]
   if (relay === undefined) return
   const to = world.database.snapshot()
-  const rows = world.database.rows
-    .filter((row) => shardOfRow(row) === shard && !relay.published.has(row.seq))
-    .sort((one, other) => (one.seq < other.seq ? -1 : 1))
+  const own = world.database.rows.filter((row) => shardOfRow(row) === shard && !relay.published.has(row.seq))
+  const endOf = (row: Row): bigint => (whole ? lastOf(row.txid, own) : row.seq)
+  const rows = own.sort((one, other) => Number(endOf(one) - endOf(other) || one.seq - other.seq))
   if (rows.length === 0) return
   const window = { shard, epoch: relay.epoch, number: relay.number + 1n, to, confirms: relay.confirmed }
   world.windows.push(window)
@@ -122,6 +132,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('window' as const),
       shard: fc.nat(shards - 1),
+      whole: fc.boolean(),
       outcome: fc.constantFrom(
         'published' as const,
         'published' as const,
@@ -160,7 +171,7 @@ test('what is called absent was never published, and what is called gone was', (
           if (each.kind === 'begin') world.database.begin()
           else if (each.kind === 'emit') world.database.emit(each.choice)
           else if (each.kind === 'commit') world.database.commit(each.choice)
-          else takeWindow(world, each.shard, each.outcome)
+          else takeWindow(world, each)
         }
         const { database, windows } = restored ?? copyOf(world)
         // The restored database goes on: other transactions, under numbers that were used before.
@@ -245,7 +256,12 @@ function gather(
       seen.add(shardOfRow(row))
       firsts.push({
         partition,
-        anchor: { ...row, topicName: 'events', place: placeOfShard(shardOfRow(row)) },
+        anchor: {
+          ...row,
+          lastOfTransaction: lastOf(row.txid, database.rows),
+          topicName: 'events',
+          place: placeOfShard(shardOfRow(row)),
+        },
       })
     }
   }

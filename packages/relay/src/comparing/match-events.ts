@@ -5,8 +5,7 @@ import { joinByName } from './join.js'
 import { KeyOrder } from './key-order.js'
 import type { RecordedOrder } from './load-order.js'
 import type { OpenFiles } from './open-files.js'
-import { anchorOf } from './place-in-windows.js'
-import type { Anchor } from './publication-order.js'
+import { anchorOf, type UnplacedAnchor } from './place-in-windows.js'
 import type { BothSides } from './read-both-sides.js'
 import type { RecordEntry } from './record-entry.js'
 import { RowEntry } from './row-entry.js'
@@ -34,7 +33,7 @@ export interface MatchedEvents {
 
 interface FirstRecord {
   readonly offset: bigint
-  readonly anchor: Omit<Anchor, 'window'>
+  readonly anchor: UnplacedAnchor
 }
 
 const doubledMax = 10_000

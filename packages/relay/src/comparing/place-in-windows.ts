@@ -6,11 +6,14 @@ import { placeName, type Evidence, type Placed } from './evidence.js'
 import { loadShardOrder } from './load-order.js'
 import type { Anchor, Place } from './publication-order.js'
 
+/** An anchor of which only the row is known. */
+export type UnplacedAnchor = Omit<Anchor, 'window' | 'lastOfTransaction'>
+
 export function anchorOf(
   row: Placed,
   evidence: Evidence,
   topics: readonly ComparedTopic[],
-): Omit<Anchor, 'window'> | undefined {
+): UnplacedAnchor | undefined {
   const { txid, seq, bucket } = row
   const topicName = topics[row.topic]?.name
   const place = topicName === undefined ? undefined : evidence.placeOf(row)
@@ -21,10 +24,12 @@ export function anchorOf(
 /** The anchors, in the order given, with their windows; and how far the windows of each place go. */
 export async function placeInWindows(
   client: Client,
-  anchors: readonly Omit<Anchor, 'window'>[],
+  rows: readonly UnplacedAnchor[],
   positions: ReadonlyMap<string, Position>,
   others: readonly Place[] = [],
 ): Promise<{ readonly anchors: readonly Anchor[]; readonly publishedTo: ReadonlyMap<string, Snapshot> }> {
+  const ends = await endsOfTransactions(client, rows)
+  const anchors = rows.map((row) => ({ ...row, lastOfTransaction: ends.get(row.txid) ?? row.seq }))
   const places = new Map(
     [...anchors.map(({ place }) => place), ...others].map((place) => [placeName(place), place]),
   )
@@ -43,4 +48,17 @@ export async function placeInWindows(
     anchors: anchors.map((anchor) => placed.get(anchor) ?? { ...anchor, window: undefined }),
     publishedTo,
   }
+}
+
+/** The last sequence number of each transaction that these rows are of. */
+async function endsOfTransactions(
+  client: Client,
+  rows: readonly UnplacedAnchor[],
+): Promise<ReadonlyMap<bigint, bigint>> {
+  const txids = [...new Set(rows.map(({ txid }) => String(txid)))]
+  const found = await client.query<{ txid: string; last: string }>(
+    'select txid::text as txid, max(seq)::text as last from outbox.events where txid = any ($1::xid8[]) group by txid',
+    [txids],
+  )
+  return new Map(found.rows.map(({ txid, last }) => [BigInt(txid), BigInt(last)]))
 }

@@ -4,8 +4,8 @@ import { shardOf, type ShardMap } from '../sharing/shard-map.js'
 
 /**
  * Which of two events was published first, as far as the database can prove it: a shard publishes window after window,
- * and in a window in the order of `seq`. The windows whose publication is known are those that a later window record
- * names as confirmed.
+ * and in a window in the order of `seq`, or transaction by transaction in the order of their last ones. The windows whose
+ * publication is known are those that a later window record names as confirmed.
  *
  * A dump that was restored brings transaction ids of another cluster along, with windows of that cluster. Numbers of
  * the two are never compared with each other.
@@ -48,6 +48,8 @@ export interface PublishedWindow {
 
 /** The row that a retained record is of, and the window in which it was published; undefined when that is not known. */
 export interface Anchor extends Placeable {
+  /** The last sequence number of its transaction. */
+  readonly lastOfTransaction: bigint
   readonly place: Place
   readonly window: PublishedWindow | undefined
 }
@@ -79,15 +81,18 @@ export function isSurelyBefore(anchor: Anchor, row: Placeable, place: Place): bo
   if (anchor.place.shard !== place.shard || anchor.window === undefined) return false
   const { from, to } = anchor.window
   if (!isVisible(row.txid, to)) return true
-  // In the same window the sequence number decides.
-  return from !== undefined && !isVisible(row.txid, from) && row.seq > anchor.seq
+  if (from === undefined || isVisible(row.txid, from)) return false
+  // In the same window the sequence number decides. Of another transaction it has to be above all of the anchor's own: the
+  // window may have been published transaction by transaction.
+  return row.seq > (row.txid === anchor.txid ? anchor.seq : anchor.lastOfTransaction)
 }
 
-/** Whether a position covers a row of its shard: it was published, once, in the transaction of this position or before. */
+/** Whether a position covers a row of its shard for certain: it was published, once, in the transaction of this position or before. */
 export function isCovered(
   row: Pick<Placeable, 'txid' | 'seq'>,
-  { from, to, lastSeq, complete }: Position,
+  { from, to, lastSeq, lastOfTransaction, complete }: Position,
 ): boolean {
   if (isVisible(row.txid, from)) return true
-  return isVisible(row.txid, to) && (complete || row.seq <= lastSeq)
+  // Transaction by transaction, a lower number may be of one that is still to come.
+  return isVisible(row.txid, to) && (complete || (lastOfTransaction === undefined && row.seq <= lastSeq))
 }

@@ -1,7 +1,7 @@
 import { channels, faultPoint } from '@oncebox/core'
 import type { SetAside } from '../publishing/exceptions.js'
-import type { CopyRows } from '../reading/copy-rows.js'
 import { column } from '../reading/read-window.js'
+import type { Page } from '../reading/window-reader.js'
 import type { LetterReads } from './letter-reads.js'
 import type { LetterWrites } from './letter-writes.js'
 import { ParkedKeys } from './parked-keys.js'
@@ -62,12 +62,12 @@ export class LetterBook {
    * The events of a page that have a letter already, of an earlier holder or of a batch that was given up. Asked only
    * where there can be any: not for events above the newest letter.
    */
-  async passedOver(rows: CopyRows): Promise<ReadonlySet<bigint>> {
+  async passedOver({ rows, order }: Pick<Page, 'rows' | 'order'>): Promise<ReadonlySet<bigint>> {
     const seqs: bigint[] = []
     while (rows.next()) {
       const seq = rows.bytes.readBigInt64BE(rows.starts[column.seq])
-      if (seq > this.#newestSeq) break // they rise
-      seqs.push(seq)
+      if (seq <= this.#newestSeq) seqs.push(seq)
+      else if (order === 'seq') break // they rise
     }
     rows.rewind()
     return seqs.length === 0 ? nothing : await this.#parts.reads.withLetter(seqs)

@@ -13,7 +13,10 @@ export interface Backlog {
 /** Where a shard's publishing stands, and which rows are its own. */
 export interface Unpublished {
   readonly from: Snapshot
-  /** Set inside a window, whose events up to `after` are published. */
+  /**
+   * Set inside a window, whose events up to `after` are published. Where it is published transaction by transaction, some of
+   * them are not: they count when the last of their transaction does, so it is never nothing while something is left.
+   */
   readonly to: Snapshot | undefined
   readonly after: bigint
   /** As SQL; empty for all. */

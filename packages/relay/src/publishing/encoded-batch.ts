@@ -9,6 +9,10 @@ export interface EncodedBatch {
   readonly rows: number
   /** Of the last row that was read. */
   readonly lastSeq: bigint
+  /** Last sequence number of the transaction that `lastSeq` is of, where rows come transaction by transaction. */
+  readonly lastOfTransaction: bigint | undefined
+  /** Transactions that rows were read of; 0 where rows come by their numbers. */
+  readonly transactions: number
   /** Of the last event in the batch; 0 for none. */
   readonly lastEventSeq: bigint
   /** Payloads, and the fixed cost that readWindow counts for each row: at bytesMax or above, the page was cut by bytes. */

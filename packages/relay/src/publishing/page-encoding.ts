@@ -7,6 +7,7 @@ import {
   type TopicDescription,
 } from '@oncebox/kafka'
 import { ParkedKeys } from '../dead-letters/parked-keys.js'
+import { lastOfTransactionColumn } from '../reading/read-transactions.js'
 import { column, rowOverheadBytes } from '../reading/read-window.js'
 import type { CopyRows } from '../reading/copy-rows.js'
 import type { EventHeaders } from './cloud-event-headers.js'
@@ -23,7 +24,20 @@ const keyInDetailsMax = 200
 // As many links as a span takes by default.
 const traceparentsMax = 128
 
+/** That rows come transaction by transaction, and where they go on. */
+export interface InTransactions {
+  /** Of the transaction that the last event before the page is of; 0 for none. */
+  readonly lastOfTransaction: bigint
+  /** Whether a batch may end only where a transaction does. */
+  readonly whole: boolean
+  /** One that goes out in parts all the same, so many rows at a time: the broker refuses something in it. */
+  readonly cut?: { readonly last: bigint; readonly rowsMax: number } | undefined
+}
+
 interface EncodingParts {
+  readonly transactions: InTransactions | undefined
+  /** Rows that are taken, at most. */
+  readonly rowsMax: number
   readonly routes: Routes
   readonly headers: EventHeaders
   readonly compression: Compression
@@ -43,6 +57,16 @@ export class PageEncoding {
   /** Keys that this page parks. */
   readonly #parkedHere = new ParkedKeys()
   #lastSeq: bigint
+  /** Of the transaction that `lastSeq` is of. */
+  #lastOfTransaction: bigint | undefined
+  /** Of the transaction that the row under the cursor is of. */
+  #arrived: bigint | undefined
+  #transactions = 0
+  /** Rows, and events, before that transaction. */
+  #rowsBefore = 0
+  #eventsBefore = 0
+  /** Rows after which the page ends, in the middle of the one transaction that it has. */
+  #cutAt: number | undefined
   #lastEventSeq = 0n
   #rowCount = 0
   #events = 0
@@ -64,6 +88,16 @@ export class PageEncoding {
     this.#exceptions = exceptions
     this.#asked = asked
     this.#parts = parts
+    this.#lastOfTransaction = parts.transactions?.lastOfTransaction
+  }
+
+  /**
+   * Rows up to the end of a transaction, when transactions are to stay whole and the page stops inside of one. Events of it
+   * are in the batch, which cannot be used then.
+   */
+  get stopsBehind(): number | undefined {
+    const isInside = this.#rowCount > 0 && this.#lastSeq !== this.#lastOfTransaction
+    return isInside && this.#staysWhole ? this.#rowsBefore : undefined
   }
 
   get batch(): EncodedBatch {
@@ -74,6 +108,8 @@ export class PageEncoding {
       events: this.#events,
       rows: this.#rowCount,
       lastSeq: this.#lastSeq,
+      lastOfTransaction: this.#lastOfTransaction,
+      transactions: this.#transactions,
       lastEventSeq: this.#lastEventSeq,
       boundedBytes: this.#boundedBytes,
       oldestMs: this.#oldestMs,
@@ -89,10 +125,13 @@ export class PageEncoding {
   async run(): Promise<boolean> {
     const { passedOver, doubtful } = this.#exceptions
     const rows = this.#rows
-    while (rows.next()) {
+    while (this.#rowCount < this.#parts.rowsMax && rows.next()) {
       const seq = rows.bytes.readBigInt64BE(rows.starts[column.seq])
-      if (seq <= this.#lastSeq)
-        throw new OutboxError('RELAY_ORDER_BROKEN', `event ${seq} came after event ${this.#lastSeq}`)
+      this.#arrive(seq)
+      if (this.#isCutHere) {
+        this.#whole = false
+        break
+      }
       if (passedOver.size > 0 && passedOver.has(seq)) {
         this.#passRow(seq)
         continue
@@ -103,7 +142,7 @@ export class PageEncoding {
         this.#add(seq, route, undefined)
         continue
       }
-      if (doubtful.size > 0 && this.#events > 0 && doubtful.has(route.topicName)) {
+      if (doubtful.size > 0 && this.#canEndBefore && doubtful.has(route.topicName)) {
         this.#whole = false
         break
       }
@@ -115,6 +154,43 @@ export class PageEncoding {
     }
     this.#whole &&= this.#halt === undefined
     return true
+  }
+
+  /** Refuses a row that does not come behind the last one. */
+  #arrive(seq: bigint): void {
+    const before = this.#lastOfTransaction
+    if (before === undefined) {
+      if (seq <= this.#lastSeq)
+        throw new OutboxError('RELAY_ORDER_BROKEN', `event ${seq} came after event ${this.#lastSeq}`)
+      return
+    }
+    const { bytes, starts } = this.#rows
+    const last = bytes.readBigInt64BE(starts[lastOfTransactionColumn])
+    if (last < before || (last === before && seq <= this.#lastSeq))
+      throw new OutboxError(
+        'RELAY_ORDER_BROKEN',
+        `event ${seq} of the transaction that ends with ${last} came after event ${this.#lastSeq} of the one that ends with ${before}`,
+      )
+    if (last === this.#arrived) return
+    const cut = this.#parts.transactions?.cut
+    if (this.#transactions === 0 && cut?.last === last) this.#cutAt = cut.rowsMax
+    this.#arrived = last
+    this.#transactions++
+    this.#rowsBefore = this.#rowCount
+    this.#eventsBefore = this.#events
+  }
+
+  get #staysWhole(): boolean {
+    return this.#parts.transactions?.whole === true && this.#cutAt === undefined
+  }
+
+  get #isCutHere(): boolean {
+    return this.#cutAt !== undefined && (this.#transactions > 1 || this.#rowCount >= this.#cutAt)
+  }
+
+  /** Whether the batch may end before the row, and has events then. */
+  get #canEndBefore(): boolean {
+    return (this.#staysWhole ? this.#eventsBefore : this.#events) > 0
   }
 
   async #lookUp(seq: bigint): Promise<Route | undefined> {
@@ -272,6 +348,7 @@ export class PageEncoding {
 
   #passRow(seq: bigint): void {
     this.#lastSeq = seq
+    if (this.#arrived !== undefined) this.#lastOfTransaction = this.#arrived
     this.#rowCount++
     this.#boundedBytes += rowOverheadBytes + bytesOf(this.#rows, column.payload)
   }

@@ -36,7 +36,12 @@ function topicOf({ details: { topic } }: OutboxError, progressTopic: string): st
 }
 
 // What a shard waits for. A torn transaction is a person's to repair, on one partition of one topic.
-const halting = ['RELAY_TOPIC_UNAVAILABLE', 'RELAY_EVENT_UNPUBLISHABLE', 'RELAY_PARKED_KEYS_FULL'] as const
+const halting = [
+  'RELAY_TOPIC_UNAVAILABLE',
+  'RELAY_EVENT_UNPUBLISHABLE',
+  'RELAY_PARKED_KEYS_FULL',
+  'RELAY_TRANSACTION_TOO_LARGE',
+] as const
 
 /** The error for which a shard waits while it holds what it has; undefined for any other. */
 export function haltOf(error: unknown, progressTopic: string): OutboxError | undefined {

@@ -16,6 +16,7 @@ import type { EncodedBatch } from './encoded-batch.js'
 import type { Exceptions } from './exceptions.js'
 import { Flights, type FirstFailure } from './flights.js'
 import { ShardHalt } from './shard-halt.js'
+import type { InTransactions } from './page-encoding.js'
 import { Prover } from './prover.js'
 import type { PublishedUpTo, PublishShardRequest } from './publish-shard.js'
 import { haltOf, refusedContent } from './refusals.js'
@@ -57,6 +58,8 @@ export class ShardPublisher {
   readonly #limit: BatchLimit
   /** Events that the broker refused when they stood alone. */
   readonly #refused = new Map<bigint, OutboxError>()
+  /** The end of a transaction in which the broker refuses something: it is published in parts, since only so that is found. */
+  #cutTransaction: bigint | undefined
   readonly #halt = new ShardHalt()
   readonly #flights = new Flights()
   /** As it stands in Kafka. */
@@ -87,6 +90,7 @@ export class ShardPublisher {
       lifeToken,
       condition,
       bytesMax: options.bytesMax,
+      keepTransactionsWhole: options.keepTransactionsWhole,
     })
     this.#recorder = new WindowRecorder(database.recorder)
     this.#routes = new Routes(kafka, open.progress.name)
@@ -184,7 +188,8 @@ export class ShardPublisher {
     if (page === undefined) return undefined
     const exceptions = await this.#exceptions(page)
     const readAtMs = performance.now()
-    const batch = await this.#encoder.encode(page.rows, this.#cursor.after, exceptions, signal)
+    const transactions = page.order === 'seq' ? undefined : this.#inTransactions(rowsMax)
+    const batch = await this.#encoder.encode(page.rows, this.#cursor.after, exceptions, signal, transactions)
     const encodeMs = performance.now() - readAtMs
     if (batch.setAside.length > 0) {
       await page.proven
@@ -194,14 +199,24 @@ export class ShardPublisher {
       observer.setAside(batch.setAside.length, this.#book.parked.size)
     }
     if (batch.events > 0) await faultPoint('relay.window.taken')
-    const complete = batch.whole && batch.rows < rowsMax && batch.boundedBytes < options.bytesMax
+    const complete =
+      page.mayBeLast && batch.whole && batch.rows < rowsMax && batch.boundedBytes < options.bytesMax
     return { page, batch, complete, readMs: readAtMs - startedMs, encodeMs }
+  }
+
+  #inTransactions(rowsMax: number): InTransactions {
+    const last = this.#cutTransaction
+    return {
+      lastOfTransaction: this.#cursor.lastOfTransaction ?? 0n,
+      whole: this.#request.options.keepTransactionsWhole,
+      cut: last === undefined ? undefined : { last, rowsMax },
+    }
   }
 
   async #exceptions(page: Page): Promise<Exceptions> {
     const { poison } = this.#request.options
     return {
-      passedOver: await this.#book.passedOver(page.rows),
+      passedOver: await this.#book.passedOver(page),
       refused: this.#refused,
       parked: this.#book.parked,
       parkedKeysMax: poison.parkedKeysMax,
@@ -223,6 +238,7 @@ export class ShardPublisher {
       from: page.from,
       to: page.to,
       lastSeq: batch.lastSeq,
+      lastOfTransaction: complete ? undefined : batch.lastOfTransaction,
       complete,
       events: batch.events,
       unproven: this.#confirmation.unprovenWith(batch.topics),
@@ -387,8 +403,9 @@ export class ShardPublisher {
   async #lookFor(topic: string, error: OutboxError, batch: EncodedBatch): Promise<void> {
     // The topic's limit was lowered: the encoder finds by itself what is too large now.
     if (await this.#routes.refreshNamed(topic, this.#request.signal)) return
-    if (batch.events === 1) this.#refused.set(batch.lastEventSeq, error)
-    else this.#limit.refused(batch.rows)
+    if (batch.events === 1) return void this.#refused.set(batch.lastEventSeq, error)
+    if (batch.transactions === 1) this.#cutTransaction = batch.lastOfTransaction
+    this.#limit.refused(batch.rows)
   }
 
   async #waitFor(error: OutboxError): Promise<void> {
@@ -415,8 +432,8 @@ export class ShardPublisher {
 const isDear = ({ from, to, endedCount }: Page): boolean =>
   endedCount > endedDear || to.xmax - from.xmax > txidsDear
 
-function cursorAfter({ window, from, to, lastSeq, complete }: Position): Cursor {
+function cursorAfter({ window, from, to, lastSeq, lastOfTransaction, complete }: Position): Cursor {
   return complete
     ? { anchor: window, from: to, to: undefined, after: 0n }
-    : { anchor: window, from, to, after: lastSeq }
+    : { anchor: window, from, to, after: lastSeq, lastOfTransaction }
 }

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { OutboxError } from '@oncebox/core'
 import { bounded } from '../database-connections.js'
 import type { WindowName } from '../position.js'
 import {
@@ -12,6 +13,16 @@ import {
 import { copyOut } from './copy-out.js'
 import { CopyQuery } from './copy-query.js'
 import { CopyRows } from './copy-rows.js'
+import {
+  countWalked,
+  readFirstTransactions,
+  readNextTransactions,
+  readTransactionsUntilNow,
+  transactionBytesMax,
+  transactionEventsMax,
+  type TransactionsBehind,
+  type TransactionsPage,
+} from './read-transactions.js'
 import { columns, readSettings, readWindow, readWindowUntilNow } from './read-window.js'
 import { endedSince, isEmptyWindow, type Snapshot } from './snapshot.js'
 
@@ -23,6 +34,8 @@ export interface Cursor {
   /** Set while a window is read in pages. */
   readonly to: Snapshot | undefined
   readonly after: bigint
+  /** Inside a window that is published transaction by transaction: the last sequence number of the one that `after` is of. */
+  readonly lastOfTransaction?: bigint | undefined
 }
 
 /** Rows of one window, or of a part of it, as they came from PostgreSQL. */
@@ -30,6 +43,10 @@ export interface Page {
   readonly rows: CopyRows
   readonly from: Snapshot
   readonly to: Snapshot
+  /** By transactions, rows have one more column: {@link lastOfTransactionColumn}. */
+  readonly order: 'seq' | 'transactions'
+  /** Whether nothing of the window is left behind a page that has not reached its bounds. */
+  readonly mayBeLast: boolean
   /** Bytes that PostgreSQL sent. */
   readonly bytes: number
   /** Members of the open list of `from` that were looked up: a measure of what a poll costs. */
@@ -43,7 +60,7 @@ export interface Page {
 
 /** What a shard is published from. The one implementation is {@link WindowReader}; a test puts a naive cursor in its place. */
 export interface PageReader {
-  /** @param rowsMax At most so many rows, where that is fewer than a full page. */
+  /** @param rowsMax At most so many rows, where that is fewer than a full page; more, to keep a transaction whole. */
   read(cursor: Cursor, rowsMax: number): Promise<Page | undefined>
 }
 
@@ -54,6 +71,7 @@ export interface WindowReaderOptions {
   /** Which rows are the shard's own, as SQL; empty for all. */
   readonly condition: string
   readonly bytesMax: number
+  readonly keepTransactionsWhole: boolean
 }
 
 // The first page over ten million rows is the longest read there is.
@@ -65,6 +83,10 @@ const emptyCopyBytes = 21
 // While a trickle is polled for, most polls ask for a snapshot only, at a tenth of the price; the proofs of an idle shard are not
 // older than this.
 const proofFreshMs = 20
+
+// So many events are looked at for the end of a transaction, then more and more. A million of them, open at a time, are none that
+// anybody waits for.
+const walkMax = { first: 2_000, last: 1_024_000, factor: 8 }
 
 /**
  * Reads windows: the rows visible in snapshot `to` and not in snapshot `from`. Each read is one transaction, which proves that
@@ -87,24 +109,26 @@ export class WindowReader implements PageReader {
    * @throws OutboxError RELAY_LIFE_ENDED, RELAY_STANDBY_REFUSED; a driver error when the connection is lost.
    */
   async read(cursor: Cursor, rowsMax: number): Promise<Page | undefined> {
-    return await bounded(this.#client, readTimeoutMs, async () => await this.#read(cursor, rowsMax))
+    const bounds = boundsOf(this.#options, rowsMax)
+    return await bounded(this.#client, readTimeoutMs, async () => await this.#read(cursor, bounds))
   }
 
-  async #read(cursor: Cursor, rowsMax: number): Promise<Page | undefined> {
-    if (cursor.to !== undefined || cursor.from.xmax <= 3n) return await this.#readBacklog(cursor, rowsMax)
+  async #read(cursor: Cursor, bounds: PageBounds): Promise<Page | undefined> {
+    if (cursor.to !== undefined || cursor.from.xmax <= 3n) return await this.#readBacklog(cursor, bounds)
     if (this.#emptyUpTo !== undefined && performance.now() - this.#provenMs < proofFreshMs) {
       const { rows } = await this.#client.query<SnapshotRow>(selectSnapshot)
       // A hint: nothing is read, and nothing is built upon it. The relay's own records move the snapshot, too.
       if (isEmptyWindow(this.#emptyUpTo, snapshotOf(rows[0]))) return undefined
     }
-    return await this.#readLive(cursor, rowsMax)
+    return await this.#readLive(cursor, bounds)
   }
 
   /** Snapshot and rows in one round trip, the proof in the next, while the rows are encoded and sent. */
-  async #readLive({ from, anchor }: Cursor, rowsMax: number): Promise<Page | undefined> {
-    const { bytesMax, condition } = this.#options
+  async #readLive({ from, anchor }: Cursor, bounds: PageBounds): Promise<Page | undefined> {
+    const { condition, keepTransactionsWhole } = this.#options
+    const page = { ...bounds, from, condition }
     const copy = new CopyQuery(
-      `begin isolation level repeatable read read only; ${readSettings(false)} ${selectSnapshot}; ${readWindowUntilNow({ from, rowsMax, bytesMax, condition })}`,
+      `begin isolation level repeatable read read only; ${readSettings(false)} ${selectSnapshot}; ${keepTransactionsWhole ? readTransactionsUntilNow(page) : readWindowUntilNow(page)}`,
     )
     this.#client.query(copy)
     const proven = this.#prove(anchor)
@@ -117,7 +141,8 @@ export class WindowReader implements PageReader {
       await proven
       return undefined
     }
-    return this.#page({ from, to, bytes: copy.bytes, proven })
+    const order = keepTransactionsWhole ? 'transactions' : 'seq'
+    return this.#page({ from, to, bytes: copy.bytes, proven, order, mayBeLast: true })
   }
 
   /** Ends the transaction of the read. */
@@ -133,8 +158,9 @@ export class WindowReader implements PageReader {
     this.#provenMs = performance.now()
   }
 
-  async #readBacklog({ from, to: until, after, anchor }: Cursor, rowsMax: number): Promise<Page | undefined> {
-    const { epoch, condition, bytesMax } = this.#options
+  async #readBacklog(cursor: Cursor, bounds: PageBounds): Promise<Page | undefined> {
+    const { from, to: until, after, anchor, lastOfTransaction } = cursor
+    const { epoch, condition, keepTransactionsWhole } = this.#options
     const begin = `begin isolation level read committed read only; ${readSettings(true)} ${selectSnapshot}; ${selectProof({ ...this.#options, window: anchor })}`
     const results = (await this.#client.query(begin)) as unknown as readonly {
       readonly rows: readonly unknown[]
@@ -144,31 +170,70 @@ export class WindowReader implements PageReader {
       assertProven(results.at(-1)?.rows[0] as ProofRow | undefined, epoch)
       const to = until ?? now
       if (isEmptyWindow(from, to)) return undefined
-      const ended = endedSince(from, to)
-      const bytes = await copyOut(
-        this.#client,
-        readWindow({ from, to, ended, after, rowsMax, bytesMax, condition }),
-      )
-      return this.#page({ from, to, bytes, proven: Promise.resolve() })
+      const page = { ...bounds, from, to, ended: endedSince(from, to), after, condition }
+      const proven = Promise.resolve()
+      // As the window was begun, whatever is asked for now: what is left of it depends on that.
+      if (after === 0n ? keepTransactionsWhole : lastOfTransaction !== undefined) {
+        const read = await this.#readTransactions({ ...page, lastOfTransaction: lastOfTransaction ?? 0n })
+        return this.#page({ from, to, proven, order: 'transactions', ...read })
+      }
+      const bytes = await copyOut(this.#client, readWindow(page))
+      return this.#page({ from, to, bytes, proven, order: 'seq', mayBeLast: true })
     } finally {
       // Not awaited on the way out: the driver queues the next statement behind it, and a lost connection shows there.
       this.#client.query('commit').catch(() => undefined)
     }
   }
 
-  #page({
-    from,
-    to,
-    bytes,
-    proven,
-  }: Pick<Page, 'from' | 'to' | 'proven'> & { readonly bytes: Buffer }): Page {
+  /** @throws OutboxError RELAY_TRANSACTION_TOO_LARGE when none ends among so many events. */
+  async #readTransactions(page: Omit<TransactionsBehind, 'walkMax'>): Promise<BacklogBytes> {
+    const { from, after, rowsMax } = page
+    if (after === 0n && from.xmax > 3n)
+      return { bytes: await copyOut(this.#client, readFirstTransactions(page)), mayBeLast: true }
+    for (let most = Math.max(walkMax.first, 2 * rowsMax); ; most *= walkMax.factor) {
+      const behind = { ...page, walkMax: most }
+      const bytes = await copyOut(this.#client, readNextTransactions(behind))
+      if (bytes.length > emptyCopyBytes) return { bytes, mayBeLast: false }
+      const { rows } = await this.#client.query<{ walked: number }>(countWalked(behind))
+      if ((rows[0]?.walked ?? 0) < most) return { bytes, mayBeLast: true }
+      if (most >= walkMax.last) throw noTransactionEnds(most, after)
+    }
+  }
+
+  #page({ from, to, bytes, proven, order, mayBeLast }: ReadPage): Page {
     return {
-      rows: new CopyRows(bytes, columns.length),
+      rows: new CopyRows(bytes, order === 'seq' ? columns.length : columns.length + 1),
       from,
       to,
+      order,
+      mayBeLast,
       bytes: bytes.length,
       endedCount: endedSince(from, to).length,
       proven,
     }
   }
 }
+
+interface BacklogBytes {
+  readonly bytes: Buffer
+  readonly mayBeLast: boolean
+}
+
+interface ReadPage extends BacklogBytes, Pick<Page, 'from' | 'to' | 'proven' | 'order'> {}
+
+type PageBounds = Pick<TransactionsPage, 'rowsMax' | 'bytesMax' | 'hardRowsMax' | 'hardBytesMax'>
+
+/** A transaction passes the bounds of a page where it is to stay whole, and has bounds of its own. */
+const boundsOf = ({ bytesMax, keepTransactionsWhole }: WindowReaderOptions, rowsMax: number): PageBounds => ({
+  rowsMax,
+  bytesMax,
+  hardRowsMax: keepTransactionsWhole ? transactionEventsMax : rowsMax,
+  hardBytesMax: keepTransactionsWhole ? transactionBytesMax : bytesMax,
+})
+
+const noTransactionEnds = (walked: number, after: bigint): OutboxError =>
+  new OutboxError(
+    'RELAY_TRANSACTION_TOO_LARGE',
+    `no transaction ends among the next ${walked} events, and they are to be kept whole`,
+    { details: { after: String(after), walked } },
+  )
