@@ -21,7 +21,7 @@ test('each entry says what happened and what to do', () => {
 })
 
 test('docs/testing.md lists each fault point with the words of the table, and no other', () => {
-  const [, ...rows] = page('testing.md').split(/^\| `(?=(?:outbox|relay|consumer|redis)\.)/m)
+  const [, ...rows] = page('testing.md').split(/^\| `(?=(?:outbox|relay|consumer|redis|bullmq)\.)/m)
   const listed = rows.map((row) => /^([a-z.]+)` \| (.+?) \|/.exec(row)?.slice(1))
   expect(Object.fromEntries(listed.flatMap((row) => (row === undefined ? [] : [row])))).toEqual(faultPoints)
 })

@@ -282,7 +282,7 @@ export const errorCodes = {
   ),
   CONSUMER_DEDUP_WINDOW_TOO_SHORT: row(
     false,
-    'remember done events for details.neededMs at least, or let the topic keep its records for less long',
+    'remember done events, or keep their jobs, for details.neededMs at least, or let the topic keep its records for less long',
   ),
 
   CLI_USAGE: row(false, 'run it with --help'),

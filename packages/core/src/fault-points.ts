@@ -53,6 +53,7 @@ export const faultPoints = {
   'redis.effect.done': 'the effect has run, Redis has only the claim',
   'redis.finish.sent': 'the mark of a done event is on its way to Redis, its answer is not read',
   'redis.effect.sent': 'an effect in Redis and its mark are on their way, the answer is not read',
+  'bullmq.job.added': "an event's job is in the queue, the transaction of its handler is not committed",
 } as const
 
 /** The name of a fault point. */
