@@ -1,5 +1,11 @@
--- The notification service's own table. A row stands for a mail that left; the dedup mark that oncebox writes in the
--- same transaction is what keeps it single, so the table needs no unique constraint, and a second mail would show.
+-- The notification service's own tables. A row of mails stands for a mail that left. The mark of its event, which the mail
+-- worker writes in the same transaction, is what keeps it single: mails has no unique constraint, and a second one would show.
+create table mail_marks (
+  source   text not null,
+  event_id text not null,
+  primary key (source, event_id)
+);
+
 create table mails (
   row_number bigint generated always as identity,
   order_id   uuid    not null,

@@ -36,7 +36,7 @@ async function demo(args: readonly string[]): Promise<number> {
     `seed ${options.seed}: repeat this run with --orders ${options.orders} --kills ${options.kills} --seed ${options.seed}`,
   )
   await using stack = await startStack({
-    services: ['postgres', 'kafka'],
+    services: ['postgres', 'kafka', 'redis'],
     signal,
     onProgress: (part, text) => display.line(`${part}: ${text}`),
   })
@@ -44,7 +44,7 @@ async function demo(args: readonly string[]): Promise<number> {
   let keepLogs = true
   try {
     display.line(
-      `four services and four relays are up: placing ${options.orders} orders, killing ${options.kills} processes`,
+      `four services, their relays and a mail worker are up: placing ${options.orders} orders, killing ${options.kills} processes`,
     )
     const result = await runAndAudit(flow, options, startedAt, (text) => display.line(text))
     console.log(describeResult(result))
@@ -139,7 +139,9 @@ function explain(error: unknown): number {
     return exitCodes.unavailable
   }
   if (isConnectionError(error)) {
-    console.error(`a service does not answer (${error.message}): check that PostgreSQL and Kafka are up`)
+    console.error(
+      `a service does not answer (${error.message}): check that PostgreSQL, Kafka and Redis are up`,
+    )
     return exitCodes.unavailable
   }
   console.error(error instanceof AuditError ? `the topics could not be judged: ${error.message}` : error)

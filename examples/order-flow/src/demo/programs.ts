@@ -1,4 +1,4 @@
-/** The eight processes of the flow: each service, and the relay of its outbox. */
+/** The nine processes of the flow: each service, the relay of its outbox, and the worker that sends the mails. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -19,6 +19,7 @@ export interface Program {
 export interface Addresses {
   readonly databaseUrls: Readonly<Record<ServiceName, string>>
   readonly brokers: readonly string[]
+  readonly redisUrl: string
   readonly prefix: string
   readonly httpPort: number
 }
@@ -32,15 +33,21 @@ function onceboxProgram(): string {
   return path.join(path.dirname(manifest), bin.oncebox)
 }
 
-/** Services and relays, told where everything is. */
-export function listPrograms({ databaseUrls, brokers, prefix, httpPort }: Addresses): Program[] {
+/** Services, relays and the mail worker, told where everything is. */
+export function listPrograms({ databaseUrls, brokers, redisUrl, prefix, httpPort }: Addresses): Program[] {
   const cli = onceboxProgram()
   const environment = {
     KAFKA_BROKERS: brokers.join(','),
+    REDIS_URL: redisUrl,
     ORDER_FLOW_PREFIX: prefix,
     HTTP_PORT: String(httpPort),
   }
-  return serviceNames.flatMap((service) => {
+  const mailWorker = {
+    name: 'mail-worker',
+    arguments: [built('notification-service/mail-worker.js')],
+    environment: { ...environment, DATABASE_URL: databaseUrls.notification },
+  }
+  const ofServices = serviceNames.flatMap((service) => {
     const own = { ...environment, DATABASE_URL: databaseUrls[service] }
     return [
       { name: `${service}-service`, arguments: [built(`${service}-service/main.js`)], environment: own },
@@ -51,4 +58,5 @@ export function listPrograms({ databaseUrls, brokers, prefix, httpPort }: Addres
       },
     ]
   })
+  return [...ofServices, mailWorker]
 }

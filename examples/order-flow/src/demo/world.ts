@@ -1,4 +1,4 @@
-/** What the flow runs on: four databases, four topics, and a port, all of them this run's own. */
+/** What the flow runs on: four databases, four topics, a queue and a port, all of them this run's own. */
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
@@ -7,6 +7,7 @@ import { createDatabase, randomName, type RunningStack, type TestDatabase } from
 import { migrateInbox } from '@oncebox/consumer-dedup'
 import { delay } from '@oncebox/core'
 import { fromPg, migrateOutbox } from '@oncebox/outbox'
+import { Queue } from 'bullmq'
 import { Kafka, logLevel, type Admin } from 'kafkajs'
 import pg from 'pg'
 import { serviceNames, type Addresses, type ServiceName } from './programs.js'
@@ -30,6 +31,7 @@ const leaderTryMs = 50
 export async function createWorld(stack: RunningStack, { accounts, stock }: Scenario): Promise<World> {
   const prefix = `${randomName('flow')}.`
   const { brokers, classpath } = stack.kafka
+  const redisUrl = stack.redis.url
   const [databases, httpPort] = await Promise.all([
     createDatabases(stack.postgres.url),
     freePort(),
@@ -52,8 +54,16 @@ export async function createWorld(stack: RunningStack, { accounts, stock }: Scen
     await withAdmin(brokers, (admin) =>
       admin.deleteTopics({ topics: topicNames.map((name) => `${prefix}${name}`) }),
     ).catch(() => undefined)
+    await emptyQueue(redisUrl, `${prefix}mails`).catch(() => undefined)
   }
-  return { prefix, brokers, classpath, httpPort, databaseUrls, pools, destroy }
+  return { prefix, brokers, redisUrl, classpath, httpPort, databaseUrls, pools, destroy }
+}
+
+async function emptyQueue(url: string, name: string): Promise<void> {
+  const queue = new Queue(name, { connection: { url, maxRetriesPerRequest: 1, retryStrategy: () => null } })
+  queue.on('error', () => undefined)
+  await queue.obliterate({ force: true })
+  await queue.close()
 }
 
 function newPool(connectionString: string): pg.Pool {

@@ -1,15 +1,20 @@
-/** Tells the customer the outcome: one mail per order. A row stands for the mail; its dedup mark is in the same transaction. */
-import type { Service } from '@oncebox/core'
+/** Tells the customer the outcome: one mail per order. A handler hands its event over to the mail worker, as one job. */
+import { handOver } from '@oncebox/bullmq'
 import { createConsumer } from '@oncebox/consumer-dedup'
+import type { Service } from '@oncebox/core'
 import { fromPg } from '@oncebox/outbox'
-import type { ClientBase, Pool } from 'pg'
+import type { Pool } from 'pg'
 import { orders } from '../contracts/orders.js'
 import { consumerSettings } from '../shared/consumer-settings.js'
 import { recordEffectPg } from '../shared/effects.js'
+import type { Mail, MailQueue } from '../shared/mail-queue.js'
 import { named } from '../shared/named.js'
-import { outbox } from './outbox.js'
 
-export function createReactions(pool: Pool, brokers: readonly string[]): Service {
+const weekMs = 604_800_000
+// For so long Kafka keeps an event, and no retry holds it longer: for so long its job is known.
+const redelivery = { topicRetentionMs: weekMs, retryMs: weekMs }
+
+export function createReactions(pool: Pool, brokers: readonly string[], queue: MailQueue): Service {
   const consumer = createConsumer({
     ...consumerSettings,
     group: named('notification-service'),
@@ -18,22 +23,26 @@ export function createReactions(pool: Pool, brokers: readonly string[]): Service
     kafka: { brokers },
   })
 
-  consumer.on('order.confirmed', async (event, { tx }) => {
-    await sendMail(tx, event.payload.orderId, 'confirmed')
+  const tell = (
+    event: { readonly source: string; readonly id: string },
+    mail: Mail,
+    signal: AbortSignal,
+  ): Promise<string> =>
+    handOver(
+      queue,
+      event,
+      { name: mail.outcome, data: mail, redelivery, options: { attempts: 1_000, backoff: 250 } },
+      { signal },
+    )
+
+  // The job comes last: a transaction that is rolled back after it does not take it back.
+  consumer.on('order.confirmed', async (event, { tx, signal }) => {
     await recordEffectPg(tx, event)
+    await tell(event, { orderId: event.payload.orderId, outcome: 'confirmed' }, signal)
   })
-  consumer.on('order.cancelled', async (event, { tx }) => {
-    await sendMail(tx, event.payload.orderId, 'cancelled')
+  consumer.on('order.cancelled', async (event, { tx, signal }) => {
     await recordEffectPg(tx, event)
+    await tell(event, { orderId: event.payload.orderId, outcome: 'cancelled' }, signal)
   })
   return consumer
-}
-
-async function sendMail(
-  client: ClientBase,
-  orderId: string,
-  outcome: 'confirmed' | 'cancelled',
-): Promise<void> {
-  await client.query('insert into mails (order_id, outcome, version) values ($1, $2, 1)', [orderId, outcome])
-  await outbox.emit(client, 'mail.sent', { orderId, version: 1, outcome })
 }
