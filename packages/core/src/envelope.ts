@@ -21,6 +21,9 @@ export const envelopeHeaders = {
  */
 export const adoptedHeader = 'oncebox_adopted'
 
+/** Beside the envelope, on a record that was published again, by `oncebox replay`: the number of the request. */
+export const replayedHeader = 'oncebox_replayed'
+
 /** The attributes of one event. */
 export interface Envelope {
   /** UUID v7. Unique within `source`; consumers dedup by (source, id). */

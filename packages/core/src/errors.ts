@@ -95,6 +95,7 @@ export const errorCodes = {
     false,
     'requeue or discard the dead letter that the message names: those parked behind it follow in order',
   ),
+  RELAY_REPLAY_UNKNOWN: row(false, 'give the number that oncebox replay --yes has printed'),
   RELAY_SHARD_MAP_CHANGED: row(false, 'none: the relay reads the new shard map by itself'),
   RELAY_RESHARDING: row(
     true,

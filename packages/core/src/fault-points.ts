@@ -23,6 +23,9 @@ export const faultPoints = {
   'relay.requeue.recorded': 'the database knows it, their key is not free',
   'relay.discard.taken': 'dead letters are about to be discarded, nothing is written',
   'relay.discard.recorded': 'they are discarded, their key has not gone on',
+  'relay.replay.taken': 'events are about to be published again, nothing is sent',
+  'relay.replay.committed': 'they are committed in Kafka, the database does not know it',
+  'relay.replay.recorded': 'the database knows it, the next ones are not looked for',
   'relay.reshard.fenced':
     'nobody publishes the old shards any more, the snapshot at which they end is not recorded',
   'relay.reshard.recorded': 'the snapshot at which the old shards end is recorded, none is closed',

@@ -13,6 +13,7 @@ export {
   headerText,
   isReservedHeader,
   adoptedHeader,
+  replayedHeader,
   readEnvelope,
   type Envelope,
   type HeaderBag,

@@ -12,6 +12,8 @@ export {
   type ListDeadLetters,
   type RequestedDeadLetters,
 } from './dead-letters/dead-letter-desk.js'
+export { ReplayDesk, type ReplayPlan, type ReplayState } from './replaying/replay-desk.js'
+export type { ReplaySelection } from './replaying/replay-selection.js'
 export { removeRelay, type RelayRemoval, type RemoveRelayOptions } from './removing/remove-relay.js'
 export { reshard, type ReshardOptions, type ReshardReport, type ReshardTarget } from './resharding/reshard.js'
 export { backlogEventsMax, type Backlog } from './inspecting/backlog.js'

@@ -21,8 +21,8 @@ export interface RelayOptions {
     /** Payload bytes of one Kafka transaction, about. Default 4,000,000; 1,000 to 64,000,000. A larger single event passes alone. */
     readonly bytesMax?: number
     /**
-     * Whether the events of one database transaction stay in one Kafka transaction, within a shard: readers of committed
-     * records see all of them or none. Batches end where a transaction does, so the bounds above may be passed; a
+     * Whether the events of one database transaction stay in one Kafka transaction, within a shard: for readers of committed
+     * records all of them are there, or none is. Batches end where a transaction does, so the bounds above may be passed; a
      * transaction of more than 50,000 events or 64,000,000 bytes of one shard halts it. Default false.
      */
     readonly keepTransactionsWhole?: boolean

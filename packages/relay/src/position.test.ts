@@ -48,6 +48,17 @@ test('letters that were published again stand in the position of that transactio
   expect(next).toEqual({ ...position, batch: 9, incarnation: 'j', events: 1, eventsTotal: 102 })
 })
 
+test('how far a replay is stands in the position of that transaction, and in none behind it', () => {
+  const replayed = { number: 3, seq: 9_007_199_254_740_995n, events: 2, refused: 1 }
+  const turn = positionBehind(position, { incarnation: 'j', events: 2, replayed })
+  expect(decodePosition(encodePosition(turn))).toEqual(turn)
+  expect(positionBehind(turn, { incarnation: 'j', events: 1 })).not.toHaveProperty('replayed')
+  const broken = encodePosition(turn).toString().replace('"number":3,"seq"', '"number":"3","seq"')
+  expect(() => decodePosition(Buffer.from(broken))).toThrow(
+    expect.objectContaining({ code: 'KAFKA_PROGRESS_CORRUPT' }),
+  )
+})
+
 test.for([
   [
     'letters that are no numbers',

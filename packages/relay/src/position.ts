@@ -49,6 +49,19 @@ export interface Position {
    * so letters are requeued only when no such process is left.
    */
   readonly requeued?: readonly number[]
+  /** What of a replay this transaction published again; as `requeued` in everything else. */
+  readonly replayed?: ReplayedUpTo
+}
+
+/** How far a replay is in a shard. */
+export interface ReplayedUpTo {
+  /** The number of the request. */
+  readonly number: number
+  /** Everything up to this sequence number is done. */
+  readonly seq: bigint
+  /** Published, and left out because their topic does not take them, since the step before. */
+  readonly events: number
+  readonly refused: number
 }
 
 /**
@@ -78,6 +91,7 @@ interface PositionRecord {
   readonly unproven?: readonly string[] | undefined
   readonly closedFor?: number
   readonly requeued?: readonly number[]
+  readonly replayed?: Omit<ReplayedUpTo, 'seq'> & { readonly seq: string }
 }
 
 /** The position behind this one; what belongs to one transaction only is not carried on. */
@@ -85,7 +99,7 @@ export function positionBehind(
   before: Position,
   changes: Partial<Omit<Position, 'batch' | 'eventsTotal'>> & Pick<Position, 'incarnation' | 'events'>,
 ): Position {
-  const { requeued: _requeued, lastOfTransaction, ...position } = before
+  const { requeued: _requeued, replayed: _replayed, lastOfTransaction, ...position } = before
   return {
     ...position,
     ...(changes.complete !== true && lastOfTransaction !== undefined && { lastOfTransaction }),
@@ -95,9 +109,10 @@ export function positionBehind(
   }
 }
 
-export function encodePosition(position: Position): Buffer {
+export function encodePosition({ replayed, ...position }: Position): Buffer {
   const record: PositionRecord = {
     ...position,
+    ...(replayed && { replayed: { ...replayed, seq: replayed.seq.toString() } }),
     v: position.lastOfTransaction === undefined ? version : inTransactionsVersion,
     from: position.from.text,
     to: position.to.text,
@@ -143,6 +158,7 @@ export function decodePosition(value: Uint8Array): Position {
     unproven,
     closedFor,
     requeued,
+    replayed,
   } = record
   if (
     !isCount(batch) ||
@@ -164,7 +180,8 @@ export function decodePosition(value: Uint8Array): Position {
     typeof window.incarnation !== 'string' ||
     (unproven !== undefined && !isTexts(unproven)) ||
     (closedFor !== undefined && !isCount(closedFor)) ||
-    (requeued !== undefined && !(Array.isArray(requeued) && requeued.every(isCount)))
+    (requeued !== undefined && !(Array.isArray(requeued) && requeued.every(isCount))) ||
+    (replayed !== undefined && !isReplayed(replayed))
   ) {
     throw corrupt('a field is missing or of another type')
   }
@@ -185,10 +202,14 @@ export function decodePosition(value: Uint8Array): Position {
     ...(unproven === undefined ? {} : { unproven }),
     ...(closedFor === undefined ? {} : { closedFor }),
     ...(requeued === undefined ? {} : { requeued }),
+    ...(replayed === undefined ? {} : { replayed: { ...replayed, seq: BigInt(replayed.seq) } }),
   }
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+const isReplayed = ({ number, seq, events, refused }: NonNullable<PositionRecord['replayed']>): boolean =>
+  isCount(number) && isSeq(seq) && isCount(events) && isCount(refused)
 
 const isSeq = (value: unknown): value is string => typeof value === 'string' && /^\d+$/.test(value)
 

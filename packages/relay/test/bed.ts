@@ -31,8 +31,8 @@ export interface Bed extends AsyncDisposable {
   committed(topic?: string): Promise<CommittedEvent[]>
   /** What Apache's consumer reads, of the bed's topic or of another. */
   published(topic?: string): Promise<TopicRecord[]>
-  /** Compares both: what has a dead letter, and was not published again, is not to be in the topic. */
-  verdict(): Promise<Verdict>
+  /** Compares both, or what is given of the topic: what has a dead letter, and was not published again, is not to be in the topic. */
+  verdict(published?: readonly TopicRecord[]): Promise<Verdict>
   /** Dead letters, oldest first. */
   letters(): Promise<Letter[]>
   /** Asks for letters to be published again, or dropped: all of a key, or all. As `oncebox dead-letters` does. */
@@ -124,9 +124,9 @@ export async function setUp(
         [action, key ?? null],
       )
     },
-    verdict: async () => {
+    verdict: async (published) => {
       const committed = await bed.committed()
-      return judge({ committed, published: toSightings(await bed.published(), committed) })
+      return judge({ committed, published: toSightings(published ?? (await bed.published()), committed) })
     },
     [Symbol.asyncDispose]: async () => {
       await pool.end()

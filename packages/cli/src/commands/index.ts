@@ -7,6 +7,7 @@ import { migrate } from './migrate.js'
 import { relay } from './relay.js'
 import { relayRemove } from './relay-remove.js'
 import { reshard } from './reshard.js'
+import { replay } from './replay.js'
 import { status } from './status.js'
 import { tail } from './tail.js'
 import { verify } from './verify.js'
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   tail,
   doctor,
   deadLetters,
+  replay,
   reshard,
   relayRemove,
   verify,

@@ -4,7 +4,7 @@ import { Entry, writeName, type EntryFields } from './entry.js'
 export class RecordEntry extends Entry {
   static readonly size = 48
 
-  /** Published out of its turn, by adopt: it says nothing about what was published before it. */
+  /** Published out of its turn, by adopt or a replay: it says nothing about what was published before it. */
   get isOutOfTurn(): boolean {
     return this.bytes.readUInt8(26) !== 0
   }

@@ -1,4 +1,4 @@
-import { envelopeHeaders, adoptedHeader } from '@oncebox/core'
+import { envelopeHeaders, adoptedHeader, replayedHeader } from '@oncebox/core'
 import { readPartition, type ConsumedRecord, type KafkaClient } from '@oncebox/kafka'
 import type { ComparedTopic } from './compared-topic.js'
 import { uuidBytes } from './entry.js'
@@ -55,7 +55,7 @@ function add(
     else if (name === envelopeHeaders.source) source = sourceHash(value)
     else if (name === envelopeHeaders.time)
       isOld = sinceMs !== undefined && Date.parse(value.toString('latin1')) < sinceMs
-    else isOutOfTurn ||= name === adoptedHeader
+    else isOutOfTurn ||= name === adoptedHeader || name === replayedHeader
   }
   // Not one of this outbox: another program's record, or another service's event.
   if (isOld || id === undefined || source === undefined || !sources.has(source.toString('latin1'))) return

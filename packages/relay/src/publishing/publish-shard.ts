@@ -52,8 +52,8 @@ export interface PublishObserver {
   resumed(): void
   /** So many events were set aside, and so many keys are parked now. */
   setAside(letters: number, parkedKeys: number): void
-  /** Dead letters that are to be published again wait for their topic; everything else goes on. */
-  lettersWait(error: unknown): void
+  /** Dead letters, or events of a replay, wait for their topic; everything else goes on. */
+  copiesWait(error: unknown): void
   /** What was published cannot be confirmed: rotation waits, rows stay. */
   unconfirmed(error: unknown): void
 }
@@ -68,7 +68,7 @@ export const nobody: PublishObserver = {
   halted: () => undefined,
   resumed: () => undefined,
   setAside: () => undefined,
-  lettersWait: () => undefined,
+  copiesWait: () => undefined,
   unconfirmed: () => undefined,
 }
 

@@ -5,6 +5,8 @@ import { LetterReads } from '../dead-letters/letter-reads.js'
 import { LetterWrites } from '../dead-letters/letter-writes.js'
 import { Requeue } from '../dead-letters/requeue.js'
 import { positionRecord } from '../opening/open-shard.js'
+import { Replays } from '../replaying/replays.js'
+import { ReplayStore } from '../replaying/replay-store.js'
 import { positionBehind, type Position, type WindowName } from '../position.js'
 import type { Snapshot } from '../reading/snapshot.js'
 import type { Cursor, Page, PageReader } from '../reading/window-reader.js'
@@ -55,6 +57,7 @@ export class ShardPublisher {
   readonly #book: LetterBook
   readonly #writes: LetterWrites
   readonly #requeue: Requeue
+  readonly #replays: Replays
   readonly #limit: BatchLimit
   /** Events that the broker refused when they stood alone. */
   readonly #refused = new Map<bigint, OutboxError>()
@@ -122,9 +125,22 @@ export class ShardPublisher {
       encoder: this.#encoder,
       progressTopic: open.progress.name,
       bytesMax: options.bytesMax,
-      commit: async (batch, numbers) => await this.#publishCopies(batch, numbers),
+      commit: async (batch, requeued) => await this.#publishCopies(batch, { requeued }),
       refreshTopic: async (topic) => await this.#routes.refreshNamed(topic, signal),
-      onWait: (error) => request.observer.lettersWait(error),
+      onWait: (error) => request.observer.copiesWait(error),
+      signal,
+    })
+    this.#replays = new Replays({
+      store: new ReplayStore(database.reader, { shard, epoch, lifeToken }, condition),
+      kafka,
+      compression: options.compression,
+      progressTopic: open.progress.name,
+      generation: position.window.generation,
+      eventsMax: options.eventsMax,
+      bytesMax: options.bytesMax,
+      published: () => (this.#cursor.to === undefined ? this.#cursor.from : undefined),
+      commit: async (batch, replayed) => await this.#publishCopies(batch, { replayed }),
+      onWait: (error) => request.observer.copiesWait(error),
       signal,
     })
   }
@@ -132,6 +148,7 @@ export class ShardPublisher {
   async run(): Promise<PublishedUpTo> {
     const { signal, observer } = this.#request
     await this.#book.load(this.#position.requeued ?? [])
+    await this.#replays.load(this.#position.replayed)
     observer.setAside(0, this.#book.parked.size)
     try {
       while (!signal.aborted) {
@@ -160,6 +177,10 @@ export class ShardPublisher {
         await this.#flights.landAll()
         await this.#requeue.turn()
         observer.setAside(0, this.#book.parked.size)
+      }
+      if (this.#replays.isDue) {
+        await this.#flights.landAll()
+        await this.#replays.turn()
       }
       const next = await this.#readBatch()
       if (next === undefined || next.batch.rows === 0) {
@@ -253,8 +274,11 @@ export class ShardPublisher {
     this.#tell({ ...read, bytes: page.bytes, startedMs, receipt, position })
   }
 
-  /** Copies of dead letters, in a transaction of their own. Nothing else is in flight. */
-  async #publishCopies(batch: EncodedBatch, letters: readonly number[]): Promise<void> {
+  /** Copies of dead letters, or of what was published, in a transaction of their own. Nothing else is in flight. */
+  async #publishCopies(
+    batch: EncodedBatch,
+    copied: Pick<Position, 'requeued'> | Pick<Position, 'replayed'>,
+  ): Promise<void> {
     const { open } = this.#request
     const startedMs = performance.now()
     await this.#recorded
@@ -263,7 +287,7 @@ export class ShardPublisher {
       incarnation: open.incarnation,
       window: this.#window,
       events: batch.events,
-      requeued: letters,
+      ...copied,
       unproven: this.#confirmation.unprovenWith(batch.topics),
     })
     try {
@@ -324,7 +348,7 @@ export class ShardPublisher {
     if (this.#halt.passes(undefined, true)) observer.resumed()
     observer.idle()
     channels.relayIdle.publish({ relay: options.name, shard: open.shard })
-    if (!this.#requeue.hasMore) await wakeup.wait(signal)
+    if (!this.#requeue.hasMore && !this.#replays.hasMore) await wakeup.wait(signal)
   }
 
   /** An empty window, recorded, so that the next one begins behind it. */

@@ -199,10 +199,13 @@ export class ShardRunner {
     },
     resumed: () => this.#resumed(),
     setAside: (letters, parkedKeys) => this.#request.observer.setAside(letters, parkedKeys),
-    lettersWait: (error) => {
+    copiesWait: (error) => {
       const { shard, observer, log } = this.#request
-      observer.lettersWait(error)
-      log.warn({ shard, err: error, ...troubleOf(error) }, 'dead letters wait for their topic')
+      observer.copiesWait(error)
+      log.warn(
+        { shard, err: error, ...troubleOf(error) },
+        'what is to be published again waits for its topic',
+      )
     },
     unconfirmed: (error) => this.#tellUnconfirmed(error),
   }
