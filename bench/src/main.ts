@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Benchmark, Figure } from './benchmark.js'
+import { consumerBenchmark } from './consumer/consumer-benchmark.js'
 import { latencyBenchmark } from './latency/latency-benchmark.js'
 import { readingBenchmark } from './reading/reading-benchmark.js'
 import { relayBenchmark } from './relay/relay-benchmark.js'
@@ -14,12 +15,13 @@ const benchmarks: readonly Benchmark[] = [
   sessionBenchmark,
   readingBenchmark,
   latencyBenchmark,
+  consumerBenchmark,
 ]
 
 const usage = `pnpm bench NAME [--json FILE] [--check] [--events N] [--rounds N] [--compression TYPE]
-           [--rates N,N] [--seconds N]
+           [--rates N,N] [--seconds N] [--only TEXT]
 
-${benchmarks.map(({ name, summary }) => `  ${name.padEnd(7)}  ${summary}`).join('\n')}
+${benchmarks.map(({ name, summary }) => `  ${name.padEnd(8)}  ${summary}`).join('\n')}
 
   --check             exit 1 when a figure misses its target in bench/targets.json, and name it
   --json FILE         write the figures
@@ -27,6 +29,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(7)}  ${summary}`).join(
   --shards LIST       numbers of shards, as in 1,2,4, each drained by one process; relay only
   --open-transaction  each of them again while a transaction that has written an event stays open; relay only
   --rates N,N         events a second (200,1000), and for how many seconds each (10); latency only
+  --only TEXT         only settings whose names hold it, as in 'inbox, per event'; consumer only
 `
 
 async function main(): Promise<number> {
@@ -42,6 +45,7 @@ async function main(): Promise<number> {
       'open-transaction': { type: 'boolean' },
       rates: { type: 'string' },
       seconds: { type: 'string' },
+      only: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   })

@@ -2,6 +2,7 @@ import {
   channels,
   envelopeHeaders,
   headerText,
+  type Envelope,
   type HandlingMessage,
   type HandlingOutcome,
 } from '@oncebox/core'
@@ -25,11 +26,7 @@ type EventFields = Pick<
   'consumer' | 'topic' | 'partition' | 'offset' | 'id' | 'type' | 'attempt'
 >
 
-interface Subject {
-  readonly id: string
-  readonly type: string
-  readonly attempt: number
-}
+type Named = Pick<Envelope, 'id' | 'type'>
 
 /** Counts what happened to events, and tells the diagnostics channels. Never sees payloads. */
 export class Reporter {
@@ -49,12 +46,13 @@ export class Reporter {
   /** Runs one attempt, inside whatever a listener puts around it: a span, for example. */
   async handling<Outcome extends HandlingOutcome>(
     record: ConsumerRecord,
-    subject: Subject,
+    envelope: Named,
+    attempt: number,
     work: () => Promise<Outcome>,
   ): Promise<Outcome> {
     if (!channels.consumerHandling.hasSubscribers) return await work()
     const message: HandlingMessage = {
-      ...this.#fields(record, subject),
+      ...this.#fields(record, envelope, attempt),
       group: this.#group,
       traceparent: headerText(record.headers, envelopeHeaders.traceparent),
       tracestate: headerText(record.headers, envelopeHeaders.tracestate),
@@ -66,35 +64,35 @@ export class Reporter {
     return (await message.around(work)) as Outcome
   }
 
-  handled(record: ConsumerRecord, subject: Subject): void {
+  handled(record: ConsumerRecord, envelope: Named, attempt: number): void {
     this.#counts.handled += 1
     if (channels.consumerHandled.hasSubscribers)
       channels.consumerHandled.publish({
-        ...this.#fields(record, subject),
+        ...this.#fields(record, envelope, attempt),
         ageMs: Math.max(0, Date.now() - record.timestamp.getTime()),
       })
   }
 
-  duplicate(record: ConsumerRecord, subject: Subject): void {
+  duplicate(record: ConsumerRecord, envelope: Named, attempt: number): void {
     this.#counts.duplicates += 1
     if (channels.consumerDuplicate.hasSubscribers)
-      channels.consumerDuplicate.publish(this.#fields(record, subject))
+      channels.consumerDuplicate.publish(this.#fields(record, envelope, attempt))
   }
 
-  skipped(record: ConsumerRecord, subject: Subject): void {
+  skipped(record: ConsumerRecord, envelope: Named): void {
     this.#counts.skipped += 1
     if (channels.consumerSkipped.hasSubscribers)
-      channels.consumerSkipped.publish(this.#fields(record, subject))
+      channels.consumerSkipped.publish(this.#fields(record, envelope, 0))
   }
 
-  retrying(record: ConsumerRecord, subject: Subject, error: unknown): void {
+  retrying(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown): void {
     this.#counts.retries += 1
-    channels.consumerRetrying.publish({ ...this.#fields(record, subject), error })
+    channels.consumerRetrying.publish({ ...this.#fields(record, envelope, attempt), error })
   }
 
-  deadLettered(record: ConsumerRecord, subject: Subject, error: unknown): void {
+  deadLettered(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown): void {
     this.#counts.deadLetters += 1
-    channels.consumerDeadLettered.publish({ ...this.#fields(record, subject), error })
+    channels.consumerDeadLettered.publish({ ...this.#fields(record, envelope, attempt), error })
   }
 
   assigned(partitions: readonly { readonly topic: string; readonly partition: number }[]): void {
@@ -113,7 +111,7 @@ export class Reporter {
     channels.consumerFailed.publish({ consumer: this.#consumer, error })
   }
 
-  #fields({ topic, partition, offset }: ConsumerRecord, { id, type, attempt }: Subject): EventFields {
+  #fields({ topic, partition, offset }: ConsumerRecord, { id, type }: Named, attempt: number): EventFields {
     return { consumer: this.#consumer, topic, partition, offset: String(offset), id, type, attempt }
   }
 }

@@ -6,7 +6,7 @@ import { consumedEvent } from '../records/consumed-event.js'
 import { markKeyOf } from '../records/mark-key.js'
 import { readHeaderCopies, type HeaderCopy } from '../records/header-copy.js'
 import type { ResolvedDatabaseOptions } from '../options.js'
-import type { ConsumerRecord } from '../records/record.js'
+import { keptRecord } from '../records/record.js'
 import { finishDeadLetter } from '../sql/finish-dead-letter.js'
 import { lockDeadLetter } from '../sql/lock-dead-letter.js'
 
@@ -78,7 +78,7 @@ async function runHandler<Tx>(
       `the dead letter is of topic ${row.topic}, which this consumer does not name`,
     )
   }
-  const record: ConsumerRecord = {
+  const record = keptRecord({
     topic: row.topic,
     topicId: row.topic_id,
     partition: row.partition,
@@ -87,7 +87,7 @@ async function runHandler<Tx>(
     key: row.key,
     value: row.payload,
     headers: readHeaderCopies(row.headers),
-  }
+  })
   const decoded = await decode(topic, record, (type) => handlers.has(type))
   if (decoded.kind === 'invalid') throw decoded.error
   const { envelope } = decoded

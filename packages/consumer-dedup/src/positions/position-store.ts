@@ -102,7 +102,7 @@ export class PositionStore {
     expected: bigint,
     { next, inHand }: StoredPosition,
   ): Promise<number> {
-    const { rows } = await connection.query<{ backend: number }>(movePosition, [
+    const { rows } = await connection.query<{ backend: number | null }>(movePosition, [
       this.#consumer,
       key.topicId,
       key.partition,
@@ -111,9 +111,9 @@ export class PositionStore {
       String(inHand),
       token,
     ])
-    const row = rows[0]
-    if (row === undefined) throw positionLost(key, expected)
-    return row.backend
+    const backend = rows[0]?.backend ?? null
+    if (backend === null) throw positionLost(key, expected)
+    return backend
   }
 }
 

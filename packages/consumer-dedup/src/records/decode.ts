@@ -1,4 +1,4 @@
-import { OutboxError, readEnvelope, type AnyTopic, type Envelope, type StandardSchemaV1 } from '@oncebox/core'
+import { OutboxError, type AnyTopic, type Envelope, type StandardSchemaV1 } from '@oncebox/core'
 import type { ConsumerRecord } from './record.js'
 
 /** What a record turned out to be. */
@@ -16,7 +16,7 @@ export function decode(
   record: ConsumerRecord,
   isHandled: (type: string) => boolean,
 ): Decoded | Promise<Decoded> {
-  const found = readEnvelope(record.headers)
+  const found = record.envelope
   const envelope = found === undefined || !isStorable(found) ? undefined : found
   if (envelope === undefined) {
     const problem =
@@ -67,8 +67,8 @@ function describe(issue: Issue): { readonly path: string; readonly message: stri
 }
 
 /** A record without a usable envelope is known by its place: re-publishing it makes another event. */
-function madeUpEnvelope({ topicId, partition, offset, headers }: ConsumerRecord): Envelope {
-  const type = readEnvelope(headers)?.type
+function madeUpEnvelope({ topicId, partition, offset, envelope }: ConsumerRecord): Envelope {
+  const type = envelope?.type
   return {
     id: `${topicId}/${partition}/${offset}`,
     source: 'kafka',

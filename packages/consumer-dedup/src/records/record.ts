@@ -1,4 +1,4 @@
-import { headerText, type HeaderBag } from '@oncebox/core'
+import { envelopeHeaders, headerText, readEnvelope, type Envelope, type HeaderBag } from '@oncebox/core'
 import type { ConsumedRecord } from '@oncebox/kafka'
 import { storable } from './text.js'
 
@@ -12,15 +12,20 @@ export interface ConsumerRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: HeaderBag
+  /** Undefined when the record carries none. */
+  readonly envelope: Envelope | undefined
 }
 
-export function recordOf(
-  { topic, topicId, partition }: Pick<ConsumerRecord, 'topic' | 'topicId' | 'partition'>,
-  { offset, timestampMs, key, value, headers }: ConsumedRecord,
-): ConsumerRecord {
-  const timestamp = timestampOf(timestampMs)
-  return { topic, topicId, partition, offset, timestamp, key, value, headers: bagOf(headers) }
-}
+type Place = Pick<ConsumerRecord, 'topic' | 'topicId' | 'partition'>
+
+export const recordOf = (place: Place, consumed: ConsumedRecord): ConsumerRecord =>
+  new FetchedRecord(place, consumed)
+
+/** A record that was kept with its headers. */
+export const keptRecord = (kept: Omit<ConsumerRecord, 'envelope'>): ConsumerRecord => ({
+  ...kept,
+  envelope: readEnvelope(kept.headers),
+})
 
 /** Headers as text; of a repeated header the last value. */
 export function headersAsText(headers: HeaderBag): Record<string, string> {
@@ -30,6 +35,64 @@ export function headersAsText(headers: HeaderBag): Record<string, string> {
       return value === undefined ? [] : [[storable(name), storable(value)]]
     }),
   )
+}
+
+/** What most events never need is made when somebody asks. */
+class FetchedRecord implements ConsumerRecord {
+  readonly #place: Place
+  readonly #consumed: ConsumedRecord
+  #headers: HeaderBag | undefined
+
+  constructor(place: Place, consumed: ConsumedRecord) {
+    this.#place = place
+    this.#consumed = consumed
+  }
+
+  get topic(): string {
+    return this.#place.topic
+  }
+
+  get topicId(): string {
+    return this.#place.topicId
+  }
+
+  get partition(): number {
+    return this.#place.partition
+  }
+
+  get offset(): bigint {
+    return this.#consumed.offset
+  }
+
+  get key(): Buffer | null {
+    return this.#consumed.key
+  }
+
+  get value(): Buffer | null {
+    return this.#consumed.value
+  }
+
+  get timestamp(): Date {
+    return timestampOf(this.#consumed.timestampMs)
+  }
+
+  get headers(): HeaderBag {
+    return (this.#headers ??= bagOf(this.#consumed.headers))
+  }
+
+  get envelope(): Envelope | undefined {
+    let id: Buffer | undefined
+    let type: Buffer | undefined
+    let source: Buffer | undefined
+    let time: Buffer | undefined
+    for (const [name, value] of this.#consumed.headers)
+      if (name === envelopeHeaders.id) id = value
+      else if (name === envelopeHeaders.type) type = value
+      else if (name === envelopeHeaders.source) source = value
+      else if (name === envelopeHeaders.time) time = value
+    if (id === undefined || type === undefined || source === undefined) return undefined
+    return { id: String(id), type: String(type), source: String(source), time: String(time ?? '') }
+  }
 }
 
 /** All values of each name. A header may have any name, `__proto__` too, which only fromEntries makes a key. */

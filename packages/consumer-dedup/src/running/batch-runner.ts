@@ -60,7 +60,7 @@ export class BatchRunner<Context> {
       if (outcome.failure !== 'again' || reruns >= rerunsMax) return false
       await delay(nextDelayMs(rerunBackoff, reruns + 1), signal).catch(() => undefined)
     }
-    for (const { record, envelope } of skipped) this.#report.skipped(record, { ...envelope, attempt: 0 })
+    for (const { record, envelope } of skipped) this.#report.skipped(record, envelope)
     return true
   }
 
@@ -99,7 +99,7 @@ export class BatchRunner<Context> {
       )
     for (const subject of subjects) {
       const { record, envelope } = subject
-      await this.#report.handling(record, { ...envelope, attempt: 1 }, async () => {
+      await this.#report.handling(record, envelope, 1, async () => {
         await this.#handlers.run(consumedEvent(subject, 1), context)
         return { kind: 'handled' }
       })
@@ -107,10 +107,8 @@ export class BatchRunner<Context> {
   }
 
   #reportEnds(subjects: readonly Subject[], duplicates: ReadonlySet<Subject>): void {
-    for (const subject of subjects) {
-      const what = { ...subject.envelope, attempt: 1 }
-      if (duplicates.has(subject)) this.#report.duplicate(subject.record, what)
-      else this.#report.handled(subject.record, what)
-    }
+    for (const subject of subjects)
+      if (duplicates.has(subject)) this.#report.duplicate(subject.record, subject.envelope, 1)
+      else this.#report.handled(subject.record, subject.envelope, 1)
   }
 }

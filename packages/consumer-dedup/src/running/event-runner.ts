@@ -56,7 +56,7 @@ export class EventRunner<Context> {
     const subject = { record, envelope: decoded.envelope, mark: markKeyOf(decoded.envelope) }
     switch (decoded.kind) {
       case 'skipped':
-        this.#report.skipped(record, { ...decoded.envelope, attempt: 0 })
+        this.#report.skipped(record, decoded.envelope)
         return
       case 'invalid':
         return await this.#giveUp(effects, subject, never, decoded.error, options.signal)
@@ -103,10 +103,9 @@ export class EventRunner<Context> {
       const outcome = await this.#attempt(effects, subject, attempt, signal)
       if (outcome.kind !== 'failed') {
         effects.attempts.forget(mark)
-        const what = { ...envelope, attempt }
         return outcome.kind === 'handled'
-          ? this.#report.handled(record, what)
-          : this.#report.duplicate(record, what)
+          ? this.#report.handled(record, envelope, attempt)
+          : this.#report.duplicate(record, envelope, attempt)
       }
       if (outcome.failure === 'unavailable') throw inDoubt(outcome.error)
       if (signal.aborted) throw signal.reason
@@ -121,7 +120,7 @@ export class EventRunner<Context> {
       alone.isStarted = false
       if (known.attempts >= this.#options.attemptsMax)
         return await this.#giveUp(effects, subject, known, outcome.error, signal)
-      this.#report.retrying(record, { ...envelope, attempt }, outcome.error)
+      this.#report.retrying(record, envelope, attempt, outcome.error)
       await delay(nextDelayMs(this.#options.backoff, known.attempts), signal).catch(() => undefined)
     }
   }
@@ -134,7 +133,7 @@ export class EventRunner<Context> {
   ): Promise<EffectOutcome> {
     const { record, envelope } = subject
     const event = consumedEvent(subject, attempt)
-    return this.#report.handling(record, { ...envelope, attempt }, () =>
+    return this.#report.handling(record, envelope, attempt, () =>
       effects.attempt({ subject, signal, work: (context) => this.#handlers.run(event, context) }),
     )
   }
@@ -151,9 +150,8 @@ export class EventRunner<Context> {
     // Never skipped: what cannot even be kept as a dead letter holds its partition, and says why.
     if (outcome.kind === 'failed') throw inDoubt(outcome.error)
     effects.attempts.forget(mark)
-    const what = { ...envelope, attempt: known.attempts }
-    if (outcome.kind === 'handled') this.#report.deadLettered(record, what, error)
-    else this.#report.duplicate(record, what)
+    if (outcome.kind === 'handled') this.#report.deadLettered(record, envelope, known.attempts, error)
+    else this.#report.duplicate(record, envelope, known.attempts)
   }
 }
 

@@ -5,12 +5,5 @@ import { decides } from './end-zombies.js'
 // turns and order per key survives a zombie. `alive` 0: the server has crashed or failed over since the position was
 // read; effects before this event may be gone, so it must not take effect before they do.
 export const insertMark = `
-  ${decides} with life as (select 1 from inbox.life where token = $1::uuid),
-       mark as (
-         insert into inbox.marks (consumer, source, id, event_at)
-         select $2::text, $3::text, $4::uuid, $5::timestamptz from life
-         on conflict do nothing
-         returning 1)
-  select (select count(*) from life)::int as alive,
-         (select count(*) from mark)::int as inserted,
-         pg_backend_pid() as backend`
+  ${decides} select alive, inserted, backend
+    from inbox.mark($1::uuid, $2::text, $3::text, $4::uuid, $5::timestamptz)`

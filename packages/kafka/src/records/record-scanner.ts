@@ -59,7 +59,7 @@ export class RecordScanner {
     const headers: [string, Buffer][] = []
     for (let left = this.#varint(); left > 0; left--) {
       const nameAt = this.#skip()
-      const name = this.#body.toString('utf8', nameAt, this.#at)
+      const name = headerName(this.#body, nameAt, this.#at)
       const valueAt = this.#skip()
       headers.push([name, valueAt < 0 ? nothing : this.#body.subarray(valueAt, this.#at)])
     }
@@ -103,4 +103,26 @@ export class RecordScanner {
 
 function overrun(): never {
   throw new RangeError('a record runs past the end of its batch')
+}
+
+const knownNames = new Map<number, { readonly bytes: Buffer; readonly name: string }>()
+const knownNamesMax = 256
+const knownNameBytesMax = 64
+
+/** Records of a topic have the same few names: a comparison costs less than a string. By length and two of the bytes. */
+function headerName(body: Buffer, start: number, end: number): string {
+  const length = end - start
+  if (length === 0 || length > knownNameBytesMax) return body.toString('utf8', start, end)
+  const place = length | ((body[end - 1] ?? 0) << 8) | ((body[start] ?? 0) << 16)
+  const known = knownNames.get(place)
+  if (known !== undefined && isAt(body, start, known.bytes)) return known.name
+  const bytes = Buffer.from(body.subarray(start, end))
+  const name = bytes.toString()
+  if (knownNames.size < knownNamesMax || known !== undefined) knownNames.set(place, { bytes, name })
+  return name
+}
+
+function isAt(body: Buffer, start: number, bytes: Buffer): boolean {
+  for (let index = 0; index < bytes.length; index++) if (body[start + index] !== bytes[index]) return false
+  return true
 }
