@@ -10,18 +10,21 @@ import type {
   Handler,
   HandlerContext,
   KafkaContext,
+  RedisContext,
 } from './event.js'
 import { replayDeadLetter, type ReplayResult } from './failing/replay.js'
 import { Handlers } from './handlers.js'
 import { DatabaseMode } from './modes/database-mode.js'
-import { KafkaMode, UnguardedMode } from './modes/group-mode.js'
+import { KafkaMode, RedisMode, UnguardedMode } from './modes/group-mode.js'
 import type { Mode } from './modes/mode.js'
 import {
   resolveDatabaseOptions,
   resolveKafkaModeOptions,
+  resolveRedisModeOptions,
   resolveUnguardedOptions,
   type DatabaseOptions,
   type KafkaModeOptions,
+  type RedisModeOptions,
   type ResolvedCommonOptions,
   type UnguardedOptions,
 } from './options.js'
@@ -68,7 +71,7 @@ export interface DatabaseConsumer<Tx, Topics extends readonly AnyTopic[]> extend
 
 /**
  * A consumer. Its mode is its guarantee, and decides what handlers may use: in `inbox` and `position` the transaction `tx`
- * of the effect, in `kafka` `send`.
+ * of the effect, in `kafka` `send`, in `redis` `write`.
  *
  * @example
  * const consumer = createConsumer({ group: 'billing', topics: [orders], db: fromKnex(knex), kafka: { brokers }, mode: 'inbox' })
@@ -86,10 +89,17 @@ export function createConsumer<
   const Outputs extends readonly AnyTopic[],
 >(options: KafkaModeOptions<Topics, Outputs>): Consumer<Topics, KafkaContext<Outputs>>
 export function createConsumer<const Topics extends readonly AnyTopic[]>(
+  options: RedisModeOptions<Topics>,
+): Consumer<Topics, RedisContext>
+export function createConsumer<const Topics extends readonly AnyTopic[]>(
   options: UnguardedOptions<Topics>,
 ): Consumer<Topics, HandlerContext>
 export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs extends readonly AnyTopic[]>(
-  options: DatabaseOptions<Tx, Topics> | KafkaModeOptions<Topics, Outputs> | UnguardedOptions<Topics>,
+  options:
+    | DatabaseOptions<Tx, Topics>
+    | KafkaModeOptions<Topics, Outputs>
+    | RedisModeOptions<Topics>
+    | UnguardedOptions<Topics>,
 ): unknown {
   startTracing()
   switch (options.mode) {
@@ -100,6 +110,10 @@ export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs e
       const resolved = resolveKafkaModeOptions(options)
       return new RunningConsumer<Topics, KafkaContext<Outputs>>(resolved, new KafkaMode(resolved))
     }
+    case 'redis': {
+      const resolved = resolveRedisModeOptions(options)
+      return new RunningConsumer<Topics, RedisContext>(resolved, new RedisMode(resolved))
+    }
     case 'at-least-once':
     case 'at-most-once': {
       const resolved = resolveUnguardedOptions(options)
@@ -107,7 +121,7 @@ export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs e
     }
     default:
       throw invalid(
-        `mode is ${JSON.stringify((options as { readonly mode?: unknown }).mode)}: one of inbox, position, kafka, at-least-once, at-most-once`,
+        `mode is ${JSON.stringify((options as { readonly mode?: unknown }).mode)}: one of inbox, position, redis, kafka, at-least-once, at-most-once`,
       )
   }
 }

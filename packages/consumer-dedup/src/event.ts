@@ -1,4 +1,5 @@
 import type { AnyTopic, EventSchemas, PayloadOf } from '@oncebox/core'
+import type { RedisEffect } from './redis/commands.js'
 import type { EmitOptions, EventInput, EventType, TombstoneOptions } from '@oncebox/outbox'
 
 /** The event types of the subscribed topics. */
@@ -66,6 +67,15 @@ export interface DatabaseContext<Tx> extends HandlerContext {
    * happen again.
    */
   readonly tx: Tx
+}
+
+/** What a handler may use in the mode `redis`. */
+export interface RedisContext extends HandlerContext {
+  /**
+   * Adds to the effect of the event: commands that take effect together, with its mark, when the handler has returned. Once,
+   * or never when it throws.
+   */
+  readonly write: (effect: RedisEffect) => void
 }
 
 /** Returns when its work was awaited. Throw to try again; throw PermanentError to give up at once. */

@@ -10,6 +10,7 @@ export type {
   Handler,
   HandlerContext,
   KafkaContext,
+  RedisContext,
   Send,
 } from './event.js'
 export type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
@@ -20,6 +21,7 @@ export type {
   DatabaseOptions,
   GroupOptions,
   KafkaModeOptions,
+  RedisModeOptions,
   RetryOptions,
   UnguardedOptions,
 } from './options.js'

@@ -7,6 +7,8 @@ import {
 } from '@oncebox/core'
 import type { Compression, KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+import type { RedisDedup } from './redis/dedup.js'
+import type { RedeliveryHorizon } from './redis/window.js'
 import type { StartAt } from './positions/group-position.js'
 
 /** Events that are handled together unless something else is said. */
@@ -105,6 +107,18 @@ export interface KafkaModeOptions<
   readonly source: string
 }
 
+/** The mode whose effects are in Redis: commands that take effect with the mark of their event. */
+export interface RedisModeOptions<Topics extends readonly AnyTopic[]> extends GroupOptions<Topics> {
+  readonly mode: 'redis'
+  /** Where effects and marks are: createRedisDedup() of this consumer's name. */
+  readonly dedup: RedisDedup
+  /**
+   * How long an event can be delivered again, which `dedup` must remember it for. Default: read from the topics, which
+   * needs DESCRIBE_CONFIGS on them.
+   */
+  readonly redelivery?: RedeliveryHorizon
+}
+
 /** Checked, with defaults, frozen. */
 export interface ResolvedCommonOptions {
   readonly name: string
@@ -138,10 +152,15 @@ export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
 }
 
 export interface ResolvedGroupOptions extends ResolvedCommonOptions {
-  readonly mode: 'at-least-once' | 'at-most-once' | 'kafka'
+  readonly mode: 'at-least-once' | 'at-most-once' | 'kafka' | 'redis'
   readonly exhausted: 'stop' | 'skip'
   readonly transactionTimeoutMs: number
   readonly compression: Compression
+}
+
+export interface ResolvedRedisModeOptions extends ResolvedGroupOptions {
+  readonly dedup: RedisDedup
+  readonly redelivery: RedeliveryHorizon | undefined
 }
 
 export interface ResolvedKafkaModeOptions extends ResolvedGroupOptions {
@@ -184,6 +203,20 @@ export function resolveKafkaModeOptions(
     source: named('source', source),
     outputs: byType,
   })
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveRedisModeOptions(
+  options: RedisModeOptions<readonly AnyTopic[]>,
+): ResolvedRedisModeOptions {
+  const { dedup, redelivery } = options
+  const resolved = resolveGroupOptions(options, 'redis')
+  // Two consumers that share their marks would each take the other's events for done.
+  if (dedup.consumer !== resolved.name)
+    throw invalid(
+      `dedup is of consumer ${JSON.stringify(dedup.consumer)}, and this is ${JSON.stringify(resolved.name)}: give both one name`,
+    )
+  return Object.freeze({ ...resolved, dedup, redelivery })
 }
 
 function resolveGroupOptions(

@@ -1,4 +1,5 @@
 import { createConsumer, type ConsumedEvent } from '@oncebox/consumer-dedup'
+import type { RedisDedup } from '@oncebox/consumer-dedup/redis'
 import type { Database } from '@oncebox/core'
 import { defineTopic, type PgTransaction } from '@oncebox/outbox'
 import type { Knex } from 'knex'
@@ -13,6 +14,7 @@ const orders = defineTopic('orders', {
 })
 const payments = defineTopic('payments', { events: { 'payment.captured': z.object({ cents: z.int() }) } })
 const refunds = defineTopic('refunds', { events: { 'refund.made': z.object({ cents: z.int() }) } })
+declare const dedup: RedisDedup
 declare const db: Database<PgTransaction>
 declare const knexDb: Database<Knex.Transaction>
 const options = { group: 'billing', kafka: { brokers: ['localhost:9092'] }, mode: 'inbox' } as const
@@ -55,6 +57,19 @@ describe('a handler', () => {
     })
     // @ts-expect-error nobody would wait for its statements
     consumer.on('order.cancelled', () => undefined)
+  })
+
+  test('in mode redis writes commands on keys of Redis, and has no transaction', () => {
+    const redis = { group: 'billing', kafka: { brokers: ['localhost:9092'] }, mode: 'redis', dedup } as const
+    createConsumer({ ...redis, topics: [orders] }).on('order.placed', async ({ payload }, context) => {
+      context.write({ keys: ['stock'], commands: [['hincrby', 'stock', payload.orderId, 1]] })
+      // @ts-expect-error an effect has a key
+      context.write({ keys: [], commands: [['ping']] })
+      // @ts-expect-error of the modes that have a database
+      return context.tx
+    })
+    // @ts-expect-error no marks
+    createConsumer({ group: 'billing', kafka: redis.kafka, mode: 'redis', topics: [orders] })
   })
 
   test('needs a mode that exists and a database, not a pool', () => {

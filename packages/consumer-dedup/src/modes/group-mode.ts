@@ -1,11 +1,19 @@
 import type { AnyTopic } from '@oncebox/core'
-import type { HandlerContext, KafkaContext } from '../event.js'
-import { eventsTogetherMax, type ResolvedGroupOptions, type ResolvedKafkaModeOptions } from '../options.js'
+import { readTopicSettings } from '@oncebox/kafka'
+import type { HandlerContext, KafkaContext, RedisContext } from '../event.js'
+import {
+  eventsTogetherMax,
+  type ResolvedGroupOptions,
+  type ResolvedKafkaModeOptions,
+  type ResolvedRedisModeOptions,
+} from '../options.js'
 import { GroupPosition, readGroupStarts } from '../positions/group-position.js'
+import { assertDedupWindow } from '../redis/window.js'
 import { TransactionalSender } from '../sending/transactional-sender.js'
 import { KafkaPartition } from './kafka.js'
 import type { Generation, Mode } from './mode.js'
 import type { PartitionEffects } from './partition-effects.js'
+import { RedisPartition } from './redis.js'
 import { AtLeastOncePartition, AtMostOncePartition } from './unguarded.js'
 
 /** The modes whose position is the group's offset in Kafka. */
@@ -21,7 +29,7 @@ abstract class GroupMode<Context, Options extends ResolvedGroupOptions> implemen
     return Promise.resolve()
   }
 
-  prepare(): Promise<void> {
+  prepare(_signal: AbortSignal): Promise<void> {
     return Promise.resolve()
   }
 
@@ -114,5 +122,51 @@ export class KafkaMode<Topics extends readonly AnyTopic[]> extends GroupMode<
     sender: TransactionalSender,
   ): PartitionEffects<KafkaContext<Topics>> {
     return new KafkaPartition<Topics>(this.options, position, assignment.metadata, sender)
+  }
+}
+
+/** The mode `redis`. */
+export class RedisMode extends GroupMode<RedisContext, ResolvedRedisModeOptions> {
+  /** A command that fails takes the effects of the others with it. */
+  readonly eventsTogetherMax = 1
+
+  override async prepare(signal: AbortSignal): Promise<void> {
+    await this.options.dedup.check({ signal })
+  }
+
+  override async open(
+    generation: Generation,
+    topic: string,
+    partitions: readonly number[],
+    signal: AbortSignal,
+  ): Promise<readonly PartitionEffects<RedisContext>[]> {
+    const { dedup, redelivery } = this.options
+    const horizon = redelivery ?? (await readHorizon(generation, topic, signal))
+    assertDedupWindow({ retentionMs: dedup.retentionMs, ...horizon })
+    return await super.open(generation, topic, partitions, signal)
+  }
+
+  protected beforeReading(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  protected partition(
+    _generation: Generation,
+    position: GroupPosition,
+    sender: TransactionalSender,
+  ): PartitionEffects<RedisContext> {
+    return new RedisPartition(this.options, position, sender)
+  }
+}
+
+async function readHorizon(
+  { client }: Generation,
+  topic: string,
+  signal: AbortSignal,
+): Promise<{ readonly topicRetentionMs: number; readonly segmentMs: number }> {
+  const settings = await readTopicSettings(client, topic, ['retention.ms', 'segment.ms'], signal)
+  return {
+    topicRetentionMs: Number(settings.get('retention.ms')),
+    segmentMs: Number(settings.get('segment.ms')),
   }
 }

@@ -34,6 +34,12 @@ export interface FilteredContext {
 
 export type FilteredEffect = (context: FilteredContext) => PromiseLike<unknown>
 
+/**
+ * Makes the effect of an event, under a claim of it: nobody else makes it meanwhile. Nothing has happened when it returns;
+ * what it returns takes effect with the mark. Undefined: the event is marked, and that is all.
+ */
+export type EffectMaker = (context: { readonly signal: AbortSignal }) => PromiseLike<RedisEffect | undefined>
+
 export interface OnceOptions {
   readonly signal?: AbortSignal
 }
@@ -41,6 +47,8 @@ export interface OnceOptions {
 /** Marks of events in Redis. Made by {@link createRedisDedup}. */
 export interface RedisDedup {
   readonly consumer: string
+  /** How long a done event is remembered. */
+  readonly retentionMs: number
   /**
    * Runs an effect that is not in this Redis, unless the event is done. One holder at a time. It is a filter: the effect
    * happens at least once, and once as long as its process lives through it and Redis forgets nothing.
@@ -52,10 +60,11 @@ export interface RedisDedup {
   once(event: EventKey, effect: FilteredEffect, options?: OnceOptions): Promise<OnceOutcome>
   /**
    * Runs commands on keys of this Redis and marks the event, in one atomic step: the effect happens exactly once in
-   * these keys, for as long as Redis keeps both.
+   * these keys, for as long as Redis keeps both. A function that makes the commands is called under a claim of the event,
+   * and not for a duplicate.
    * @throws OutboxError CONSUMER_REDIS_EFFECT_REFUSED: a command cannot run, nothing has changed. Codes of once()
    */
-  onceInRedis(event: EventKey, effect: RedisEffect, options?: OnceOptions): Promise<OnceOutcome>
+  onceInRedis(event: EventKey, effect: RedisEffect | EffectMaker, options?: OnceOptions): Promise<OnceOutcome>
   /**
    * Throws what once() would throw of Redis: its version, its maxmemory-policy, its memory. For the start of a program
    * and for readiness.
@@ -103,50 +112,43 @@ class ScriptedDedup implements RedisDedup {
     return this.#options.consumer
   }
 
+  get retentionMs(): number {
+    return this.#options.retentionMs
+  }
+
   async once(event: EventKey, effect: FilteredEffect, { signal }: OnceOptions = {}): Promise<OnceOutcome> {
     const claimed = await this.#claim(event, signal)
     if (claimed === undefined) return 'duplicate'
-    await faultPoint('redis.claimed')
-    const outcome = await this.#runClaimed(event, claimed, effect, signal)
-    await faultPoint('redis.effect.done')
+    const { takenOver, inDoubt } = claimed
+    const done = await this.#underClaim(event, claimed, signal, (signals) =>
+      effect({ guarantee: 'at-least-once', takenOver: takenOver || inDoubt, signal: signals }),
+    )
+    if (done !== 'known') await faultPoint('redis.effect.done')
     // Without the caller's signal: the effect is done, and had better be known to be.
     await this.#finish(event, claimed.token)
-    return outcome
+    return done === 'known' ? 'duplicate' : 'handled'
   }
 
   async onceInRedis(
     event: EventKey,
-    effect: RedisEffect,
+    effect: RedisEffect | EffectMaker,
     { signal }: OnceOptions = {},
   ): Promise<OnceOutcome> {
-    const commands = encodeCommands(effect)
-    let isNew = false
-    for (;;) {
-      const answer = await this.#memory.run(takeEffect, {
-        keys: [this.#names.mark(event), ...effect.keys],
-        args: [
-          randomUUID(),
-          this.#options.retentionMs,
-          isNew ? 1 : 0,
-          this.#options.keyBytesMax,
-          ...commands,
-        ],
-        signal,
-        sent: () => faultPoint('redis.effect.sent'),
-      })
-      switch (answer.status) {
-        case 'handled':
-        case 'duplicate':
-          return answer.status
-        case 'held':
-          throw this.#held(event, answer.rest[0])
-        case 'refused':
-          throw this.#refused(event, answer.rest)
-        default:
-          // In doubt: a mark that is missing proves nothing. Asked once: the next answer takes it for granted.
-          if ((await this.#ask(event, signal)) === 'handled') return await this.#markOnly(event, signal)
-          isNew = true
-      }
+    if (typeof effect !== 'function')
+      return await this.#take(event, effect, { token: randomUUID(), isNew: false }, signal)
+    const claimed = await this.#claim(event, signal)
+    if (claimed === undefined) return 'duplicate'
+    const { token } = claimed
+    const made = await this.#underClaim(event, claimed, signal, (signals) => effect({ signal: signals }))
+    if (made === 'known' || made.result === undefined) {
+      await this.#finish(event, token)
+      return made === 'known' ? 'duplicate' : 'handled'
+    }
+    try {
+      return await this.#take(event, made.result, { token, isNew: true }, signal)
+    } catch (error) {
+      if (OutboxError.is(error, 'CONSUMER_REDIS_EFFECT_REFUSED')) await this.#release(event, token)
+      throw error
     }
   }
 
@@ -173,27 +175,56 @@ class ScriptedDedup implements RedisDedup {
     return { token, takenOver: rest[0] === 1, inDoubt: rest[1] === 1 }
   }
 
-  async #runClaimed(
+  /** `known` when the database has the effect already, which it is asked when a missing mark proves nothing. */
+  async #underClaim<Result>(
     event: EventKey,
-    { token, takenOver, inDoubt }: Claim,
-    effect: FilteredEffect,
+    { token, inDoubt }: Claim,
     signal: AbortSignal | undefined,
-  ): Promise<OnceOutcome> {
+    work: (signal: AbortSignal) => PromiseLike<Result>,
+  ): Promise<'known' | { readonly result: Result }> {
+    await faultPoint('redis.claimed')
     const keeper = new LeaseKeeper({
       leaseMs: this.#options.leaseMs,
       extend: () => this.#extend(event, token),
     })
     const signals = signal === undefined ? keeper.lost : AbortSignal.any([signal, keeper.lost])
     try {
-      if (inDoubt && (await this.#ask(event, signals)) === 'handled') return 'duplicate'
-      await effect({ guarantee: 'at-least-once', takenOver: takenOver || inDoubt, signal: signals })
-      return 'handled'
+      if (inDoubt && (await this.#ask(event, signals)) === 'handled') return 'known'
+      return { result: await work(signals) }
     } catch (error) {
       await keeper.stop()
       await this.#release(event, token)
       throw error
     } finally {
       await keeper.stop()
+    }
+  }
+
+  async #take(
+    event: EventKey,
+    effect: RedisEffect,
+    { token, isNew }: { readonly token: string; readonly isNew: boolean },
+    signal: AbortSignal | undefined,
+  ): Promise<OnceOutcome> {
+    const { retentionMs, keyBytesMax } = this.#options
+    const { status, rest } = await this.#memory.run(takeEffect, {
+      keys: [this.#names.mark(event), ...effect.keys],
+      args: [token, retentionMs, isNew ? 1 : 0, keyBytesMax, ...encodeCommands(effect)],
+      signal,
+      sent: () => faultPoint('redis.effect.sent'),
+    })
+    switch (status) {
+      case 'handled':
+      case 'duplicate':
+        return status
+      case 'held':
+        throw this.#held(event, rest[0])
+      case 'refused':
+        throw this.#refused(event, rest)
+      default:
+        // In doubt: a mark that is missing proves nothing. Asked once: the next answer takes it for granted.
+        if ((await this.#ask(event, signal)) === 'handled') return await this.#markOnly(event, signal)
+        return await this.#take(event, effect, { token, isNew: true }, signal)
     }
   }
 
@@ -237,7 +268,7 @@ class ScriptedDedup implements RedisDedup {
       throw new OutboxError(
         'CONSUMER_REDIS_AMNESIA',
         `${this.consumer}: another program with this consumer name asks its database about lost marks; this one cannot`,
-        { details: { consumer: this.consumer, ...event } },
+        { details: { consumer: this.consumer, source: event.source, id: event.id } },
       )
     return await ask(event, { signal })
   }
@@ -246,7 +277,14 @@ class ScriptedDedup implements RedisDedup {
     return new OutboxError(
       'CONSUMER_CLAIM_HELD',
       `event ${event.id} of ${event.source} is handled by somebody else, whose claim lasts for another ${String(remainingMs)} ms`,
-      { details: { consumer: this.consumer, ...event, remainingMs: Number(remainingMs) } },
+      {
+        details: {
+          consumer: this.consumer,
+          source: event.source,
+          id: event.id,
+          remainingMs: Number(remainingMs),
+        },
+      },
     )
   }
 
@@ -254,7 +292,7 @@ class ScriptedDedup implements RedisDedup {
     return new OutboxError(
       'CONSUMER_CLAIM_LOST',
       `event ${event.id} of ${event.source} was taken over by somebody else: its lease had run out`,
-      { details: { consumer: this.consumer, ...event } },
+      { details: { consumer: this.consumer, source: event.source, id: event.id } },
     )
   }
 
@@ -262,7 +300,7 @@ class ScriptedDedup implements RedisDedup {
     return new OutboxError(
       'CONSUMER_REDIS_EFFECT_REFUSED',
       `command ${String(number)} of the effect of event ${event.id}: ${String(reason)}`,
-      { details: { consumer: this.consumer, ...event, command: Number(number) } },
+      { details: { consumer: this.consumer, source: event.source, id: event.id, command: Number(number) } },
     )
   }
 }

@@ -2,6 +2,7 @@
 export type { RedisCommand, RedisEffect } from './commands.js'
 export {
   createRedisDedup,
+  type EffectMaker,
   type FilteredContext,
   type FilteredEffect,
   type OnceOptions,

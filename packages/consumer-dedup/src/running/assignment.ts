@@ -19,6 +19,10 @@ const nameOf = ({ topic, partition }: PartitionAddress): string => `${topic}\n${
 const final: ReadonlySet<unknown> = new Set([
   'CONSUMER_POSITION_OUT_OF_RANGE',
   'CONSUMER_EVENT_STUCK',
+  'CONSUMER_REDIS_AMNESIA',
+  'CONSUMER_REDIS_EVICTS',
+  'CONSUMER_REDIS_UNSUPPORTED',
+  'CONSUMER_DEDUP_WINDOW_TOO_SHORT',
   'KAFKA_AUTHENTICATION_FAILED',
   'KAFKA_AUTHORIZATION_FAILED',
   'KAFKA_TLS_FAILED',

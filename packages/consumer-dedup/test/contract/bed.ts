@@ -1,6 +1,8 @@
 /** One topic, one database, one output topic: where a mode under test reads, and where its effects are looked for. */
-import { createTopic, randomName, type TestDatabase } from '@internal/stack'
+import { createTopic, randomName, sharedStack, type TestDatabase } from '@internal/stack'
+import { createRedisDedup } from '@oncebox/consumer-dedup/redis'
 import { connectKafka, readPartition } from '@oncebox/kafka'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { runConsumerProcess, type ConsumerProcess } from '../consumer-process.js'
 import {
@@ -32,6 +34,7 @@ export class Bed implements AsyncDisposable {
   readonly #mode: ModeUnderTest
   readonly #database: TestDatabase
   readonly #outputTopic: string
+  readonly #redis = new Redis(sharedStack().redis.url, { lazyConnect: true })
   readonly orders: Awaited<ReturnType<typeof createOrders>>
   readonly deadLetterTopic: string
   readonly name = randomName('billing')
@@ -44,7 +47,15 @@ export class Bed implements AsyncDisposable {
       createTopic('effects'),
       createTopic('letters'),
     ])
-    return new Bed(mode, database, orders, outputTopic, deadLetterTopic)
+    const bed = new Bed(mode, database, orders, outputTopic, deadLetterTopic)
+    if (mode.mode === 'redis')
+      await createRedisDedup({
+        redis: bed.#redis,
+        consumer: bed.name,
+        retentionMs: 1_209_600_000,
+        onAmnesia: 'stop',
+      }).accept()
+    return bed
   }
 
   private constructor(
@@ -81,6 +92,7 @@ export class Bed implements AsyncDisposable {
         driver,
         url: this.#database.url,
         brokers: brokers(),
+        redisUrl: sharedStack().redis.url,
         topic: this.orders.name,
         outputTopic: this.#outputTopic,
         name: this.name,
@@ -100,6 +112,10 @@ export class Bed implements AsyncDisposable {
   }
 
   async effects(): Promise<EffectRow[]> {
+    if (this.#mode.mode === 'redis')
+      return (await this.#redis.lrange(`${this.name}:effects`, 0, -1)).map(
+        (line) => JSON.parse(line) as EffectRow,
+      ) // what any-mode.mjs writes
     if (this.#mode.mode !== 'kafka') return await effects(this.pool)
     return (await this.#read(this.#outputTopic)).map((value) => JSON.parse(value) as EffectRow) // what any-mode.mjs sends
   }
@@ -122,6 +138,7 @@ export class Bed implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#redis.disconnect()
     await this.pool.end()
     await this.#database.drop()
   }

@@ -3,7 +3,7 @@ import type { FaultPoint } from '@oncebox/core'
 
 export interface ModeUnderTest {
   readonly name: string
-  readonly mode: 'inbox' | 'position' | 'kafka' | 'at-least-once' | 'at-most-once'
+  readonly mode: 'inbox' | 'position' | 'redis' | 'kafka' | 'at-least-once' | 'at-most-once'
   readonly driver?: 'pg' | 'knex'
   /** Of a crash: whether it may double an effect, and whether it may lose one. */
   readonly mayDouble: boolean
@@ -50,6 +50,20 @@ export const modes: readonly ModeUnderTest[] = [
   inbox('knex'),
   position('pg'),
   position('knex'),
+  {
+    name: 'redis',
+    mode: 'redis',
+    ...once,
+    knowsIds: true,
+    remembersAttempts: false,
+    points: [
+      'redis.claimed',
+      'consumer.effect.done',
+      'redis.effect.sent',
+      'consumer.offset.due',
+      'consumer.offset.committed',
+    ],
+  },
   {
     name: 'kafka',
     mode: 'kafka',

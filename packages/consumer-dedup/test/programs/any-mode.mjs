@@ -1,9 +1,11 @@
 // A consumer process of any mode, for tests that kill, stop or poison it. Its effects are rows of `effects`, in `kafka` mode
-// events of the output topic. Says 'started' on stdout, stops on SIGTERM.
-// Argument: JSON { mode, driver?, url, brokers, topic, outputTopic, name, group, batches?, options?, failing?, killAtValue?, handlerMs? }
+// events of the output topic, in `redis` mode elements of a list. Says 'started' on stdout, stops on SIGTERM.
+// Argument: JSON { mode, driver?, url, brokers, redisUrl, topic, outputTopic, name, group, batches?, options?, failing?, killAtValue?, handlerMs? }
 import { createConsumer, PermanentError } from '@oncebox/consumer-dedup'
 import { defineTopic } from '@oncebox/core'
 import { fromKnex, fromPg } from '@oncebox/outbox'
+import { createRedisDedup } from '@oncebox/consumer-dedup/redis'
+import { Redis } from 'ioredis'
 import knexFactory from 'knex'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -27,11 +29,25 @@ pool.on('error', () => undefined)
 const knex = knexFactory({ client: 'pg', connection: url, pool: { min: 0, max: 8 } })
 const insert = 'insert into effects (id, key, value, consumer) values ($1, $2, $3, $4)'
 
+const redis = new Redis(settings.redisUrl, { lazyConnect: true })
+const dedup = () =>
+  createRedisDedup({
+    redis,
+    consumer: name,
+    leaseMs: 1_000,
+    retentionMs: 1_209_600_000,
+    onAmnesia: 'stop',
+  })
+
 const common = { name, group, topics: [orders], kafka: { brokers: settings.brokers }, mode, ...options }
 const consumer =
   mode === 'inbox' || mode === 'position'
     ? createConsumer({ ...common, db: driver === 'knex' ? fromKnex(knex) : fromPg(pool) })
-    : createConsumer(mode === 'kafka' ? { ...common, source: 'test', outputs: [effects] } : common)
+    : createConsumer({
+        ...common,
+        ...(mode === 'kafka' && { source: 'test', outputs: [effects] }),
+        ...(mode === 'redis' && { dedup: dedup() }),
+      })
 
 async function handle({ id, payload }, context) {
   if (payload.value === settings.killAtValue) process.kill(process.pid, 'SIGKILL')
@@ -44,6 +60,10 @@ async function handle({ id, payload }, context) {
   }
   const effect = { id, key: payload.orderId, value: payload.value }
   if (context.send !== undefined) return context.send('effect.made', effect)
+  if (context.write !== undefined) {
+    const list = `${name}:effects`
+    return context.write({ keys: [list], commands: [['rpush', list, JSON.stringify(effect)]] })
+  }
   if (context.tx === undefined) return await pool.query(insert, [...Object.values(effect), group])
   if (driver === 'knex') return await context.tx('effects').insert({ ...effect, consumer: group })
   return await context.tx.query(insert, [...Object.values(effect), group])
@@ -61,5 +81,6 @@ console.log('started')
 
 async function stop() {
   await consumer.stop()
+  redis.disconnect()
   await Promise.all([pool.end(), knex.destroy()])
 }

@@ -2,8 +2,8 @@ import { defineScript } from '../script.js'
 import { mark } from './mark.js'
 import { sentinel } from './sentinel.js'
 
-// Mark and effect in one atomic step. KEYS[3..] the keys of the effect. ARGV[4] retentionMs, ARGV[5] 1 when the caller has
-// asked its database about a missing mark, ARGV[6] bytesMax, ARGV[7..] the commands: each its number of words, then these.
+// Mark and effect in one atomic step, for whoever has no claim of the event or owns it. KEYS[3..] the keys of the effect.
+// ARGV[4] retentionMs, ARGV[5] 1 when the caller has asked its database about a missing mark, ARGV[6] bytesMax, ARGV[7..] the commands: each its number of words, then these.
 //
 // Lua does not roll back, so nothing runs before each command is known, has declared keys only and is allowed to this
 // user; and when one of several fails, the values that the keys had are restored. They are copied beforehand, and what is
@@ -13,8 +13,9 @@ local lost = loss()
 if lost then return answer('amnesia', lost) end
 local before = readMark()
 if before.state == 'done' then return answer(before.token == ARGV[3] and 'handled' or 'duplicate') end
+local mine = before.state == 'claimed' and before.token == ARGV[3]
 local left = before.state == 'claimed' and before.ends - now() or 0
-if left > 0 then return answer('held', left) end
+if left > 0 and not mine then return answer('held', left) end
 if known.doubt > now() and ARGV[5] ~= '1' then return answer('doubt') end
 
 local declared = {}
