@@ -8,6 +8,7 @@ import {
 import type { Compression, KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
 import type { RedisDedup } from './redis/dedup.js'
+import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
 import type { StartAt } from './positions/group-position.js'
 
@@ -75,6 +76,8 @@ export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends
   readonly db: Database<Tx>
   /** The outbox in `db` through which copies of dead letters go, in the transaction of the dead letter. */
   readonly outbox?: DeadLetterOutbox
+  /** In `inbox` mode: keeps most duplicates away from the database. redisFilter() of this consumer's name. */
+  readonly filter?: InboxFilter
   /** Of the handler's transaction. Serialization failures are run again and count as no attempt. Default: the server's. */
   readonly isolation?: NonNullable<TransactionOptions['isolation']>
 }
@@ -148,6 +151,7 @@ export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
   readonly mode: 'inbox' | 'position'
   readonly db: Database<Tx>
   readonly outbox: DeadLetterOutbox | undefined
+  readonly filter: InboxFilter | undefined
   readonly isolation: NonNullable<TransactionOptions['isolation']> | undefined
 }
 
@@ -173,11 +177,17 @@ export interface ResolvedKafkaModeOptions extends ResolvedGroupOptions {
 export function resolveDatabaseOptions<Tx>(
   options: DatabaseOptions<Tx, readonly AnyTopic[]>,
 ): ResolvedDatabaseOptions<Tx> {
-  const { mode, db, outbox, isolation } = options
+  const { mode, db, outbox, filter, isolation } = options
   const common = resolveCommonOptions(options)
   if (common.deadLetterTopic !== undefined && outbox === undefined)
     throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
-  return Object.freeze({ ...common, mode, db, outbox, isolation })
+  if (filter !== undefined && mode !== 'inbox') throw invalid('a filter belongs to the mode inbox')
+  // Marks of another consumer would keep events away that this one has never had.
+  if (filter !== undefined && filter.consumer !== common.name)
+    throw invalid(
+      `filter is of consumer ${JSON.stringify(filter.consumer)}, and this is ${JSON.stringify(common.name)}: give both one name`,
+    )
+  return Object.freeze({ ...common, mode, db, outbox, filter, isolation })
 }
 
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */

@@ -4,10 +4,12 @@ import { AttemptStore } from '../failing/attempts-in-database.js'
 import { inboxMigrations } from '../migrate.js'
 import { eventsTogetherMax, type ResolvedDatabaseOptions } from '../options.js'
 import { endBackend } from '../sql/end-backend.js'
+import { readDatabaseLife } from '../redis/database-life.js'
 import { DatabasePosition } from '../positions/database-position.js'
 import { readStarts } from '../positions/database-starts.js'
 import { PositionStore } from '../positions/position-store.js'
 import type { DatabasePartition } from './database-partition.js'
+import { FilteredInboxPartition, type FilterInFront } from './filtered-inbox.js'
 import { InboxPartition } from './inbox.js'
 import type { Generation, Mode } from './mode.js'
 import { PositionPartition } from './position.js'
@@ -37,16 +39,27 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
     partitions: readonly number[],
     signal: AbortSignal,
   ): Promise<readonly DatabasePartition<Tx>[]> {
+    const front = await this.#filterInFront()
     const starts = await readStarts(this.#positions, topicOffsets, topic, partitions, signal)
     return await Promise.all(
       starts.map(async (start) => {
         const position = new DatabasePosition(this.#positions, assignment, start)
         const attempts = await this.#attempts.open(start.key)
-        return this.#options.mode === 'position'
-          ? new PositionPartition(this.#options, position, attempts)
-          : new InboxPartition(this.#options, position, attempts)
+        if (this.#options.mode === 'position') return new PositionPartition(this.#options, position, attempts)
+        return front === undefined
+          ? new InboxPartition(this.#options, position, attempts)
+          : new FilteredInboxPartition(this.#options, position, attempts, front)
       }),
     )
+  }
+
+  /** The life is read before the positions are: they are of this one or a later one. */
+  async #filterInFront(): Promise<FilterInFront | undefined> {
+    const { filter, db } = this.#options
+    if (filter === undefined) return undefined
+    await this.#positions.lifeToken() // makes it, after a crash
+    const life = await readDatabaseLife(db.outside)
+    return life === undefined ? undefined : { filter, life }
   }
 
   async endBackends(backends: readonly number[]): Promise<void> {

@@ -34,6 +34,8 @@ export interface FilterCounts {
  * Redis itself forgets, evicts or never got is "maybe new", and the database decides.
  */
 export interface InboxFilter {
+  /** Whose marks these are. */
+  readonly consumer: string
   readonly counts: FilterCounts
   /**
    * For each event, in one round trip: true when its effect was committed in this life of the database. False proves
@@ -61,8 +63,8 @@ const eventsMax = 10_000
 
 class RedisFilter implements InboxFilter {
   readonly counts = { known: 0, unknown: 0, failed: 0 }
+  readonly consumer: string
   readonly #redis: RedisClient
-  readonly #consumer: string
   readonly #names: KeyNames
   readonly #retentionMs: number
   readonly #timeoutMs: number
@@ -71,7 +73,7 @@ class RedisFilter implements InboxFilter {
 
   constructor({ redis, consumer, hashTag, retentionMs, timeoutMs, pauseMs }: RedisFilterOptions) {
     this.#redis = redis
-    this.#consumer = consumer
+    this.consumer = consumer
     this.#names = new KeyNames(consumer, hashTag)
     this.#retentionMs = between('retentionMs', retentionMs, undefined, 1, msMax)
     this.#timeoutMs = between('timeoutMs', timeoutMs, 100, 1, 60_000)
@@ -119,7 +121,7 @@ class RedisFilter implements InboxFilter {
       signal?.throwIfAborted()
       this.#pausedUntil = performance.now() + this.#pauseMs
       this.counts.failed += 1
-      channels.consumerFilterUnavailable.publish({ consumer: this.#consumer, error })
+      channels.consumerFilterUnavailable.publish({ consumer: this.consumer, error })
       return undefined
     }
   }
