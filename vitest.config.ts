@@ -18,7 +18,7 @@ export default defineConfig({
           globalSetup: ['./internal/stack/dist/vitest-global-setup.js'],
           include: [
             '{packages,internal,examples}/*/test/**/*.int.test.ts',
-            'conformance/test/**/*.int.test.ts',
+            '{conformance,chaos}/test/**/*.int.test.ts',
           ],
           testTimeout: 240_000,
           hookTimeout: 300_000,

@@ -1,14 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { brokersExperiment } from './brokers/brokers-experiment.js'
+import { consumerExperiment } from './consumer/consumer-experiment.js'
 import { WrongUse, type Experiment } from './experiment.js'
 
 // `pnpm chaos NAME`: exit code 0 when every promise held, 1 when one did not, 2 for wrong use.
-const experiments: readonly Experiment[] = [brokersExperiment]
+const experiments: readonly Experiment[] = [brokersExperiment, consumerExperiment]
 
 const usage = `pnpm chaos NAME [options] [--json FILE]
 
-${experiments.map(({ name, summary, usage: options }) => `  ${name}  ${summary}\n${options}`).join('\n')}
+${experiments.map(({ name, summary, usage: options }) => `  ${name.padEnd(8)}  ${summary}\n${options}`).join('\n')}
   --json FILE    write everything that was seen
 `
 
@@ -43,6 +44,9 @@ function parse() {
         events: { type: 'string' },
         faults: { type: 'string' },
         version: { type: 'string' },
+        seeds: { type: 'string' },
+        first: { type: 'string' },
+        modes: { type: 'string' },
         json: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },

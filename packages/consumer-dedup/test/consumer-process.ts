@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-const program = new URL('programs/consumer.mjs', import.meta.url)
+const program = fileURLToPath(new URL('programs/consumer.mjs', import.meta.url))
 
 export interface ProcessSettings {
   readonly url: string
@@ -25,19 +25,11 @@ export interface ConsumerProcess {
   readonly started: Promise<unknown>
 }
 
-export const startConsumerProcess = (settings: ProcessSettings, fault = ''): ConsumerProcess =>
-  runConsumerProcess(program, settings, fault)
-
-/** A consumer of another program. */
-export function runConsumerProcess(url: URL, settings: object, fault: string): ConsumerProcess {
-  const child = spawn(
-    process.execPath,
-    ['--import', agentUrl, fileURLToPath(url), JSON.stringify(settings)],
-    {
-      env: { ...process.env, ONCEBOX_FAULT: fault },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+export function startConsumerProcess(settings: ProcessSettings, fault = ''): ConsumerProcess {
+  const child = spawn(process.execPath, ['--import', agentUrl, program, JSON.stringify(settings)], {
+    env: { ...process.env, ONCEBOX_FAULT: fault },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   return {
     ended: once(child, 'close').then(([, signal]) => signal as NodeJS.Signals | null), // the event's documented arguments
     kill: (signal) => void child.kill(signal),

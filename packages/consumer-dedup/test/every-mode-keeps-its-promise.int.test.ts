@@ -1,6 +1,6 @@
+import { modesUnderTest as modes, type ModeUnderTest } from '@internal/contracts/consumers'
 import { describe, expect, test } from 'vitest'
 import { Bed } from './contract/bed.js'
-import { modes, type ModeUnderTest } from './contract/modes.js'
 import { compare, events, eventually, inOrder, type EffectRow, type Sent } from './fixture.js'
 
 /** Whether what a mode promises after a crash is so. */
@@ -36,28 +36,6 @@ describe.each(modes)('a consumer in mode $name', (mode) => {
       expect(compare(rest, found)).toEqual({ lost: 0, doubled: 0 })
       expect(inOrder(found)).toBe(true)
       expect((await bed.deadLetters()).toSorted()).toEqual(given.map(({ id }) => id).toSorted())
-    },
-  )
-
-  test.concurrent(
-    'killed in each of its crash windows it does what it promises',
-    { timeout: 120_000 },
-    async () => {
-      await using bed = await Bed.open(mode)
-      const sent = events(12 * (mode.points.length + 1), { keys: 6 })
-      const turn = (number: number): Sent[] => sent.slice(12 * number, 12 * (number + 1))
-      for (const [number, point] of mode.points.entries()) {
-        await bed.publish(turn(number))
-        const batches = number % 2 === 1
-        expect(await bed.start({ batches }, `${point}@1:kill`).ended).toBe('SIGKILL')
-      }
-      await bed.publish(turn(mode.points.length))
-      const last = bed.start()
-      await bed.untilDone(sent)
-      await last.started
-      last.kill('SIGTERM')
-      expect(await last.ended).toBe(null)
-      expectPromise(mode, sent, await bed.effects())
     },
   )
 

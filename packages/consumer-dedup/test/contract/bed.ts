@@ -1,10 +1,15 @@
 /** One topic, one database, one output topic: where a mode under test reads, and where its effects are looked for. */
+import {
+  startConsumer,
+  type ConsumerProcess,
+  type ModeUnderTest,
+  type ProgramSettings,
+} from '@internal/contracts/consumers'
 import { createTopic, randomName, sharedStack, type TestDatabase } from '@internal/stack'
 import { createRedisDedup } from '@oncebox/consumer-dedup/redis'
 import { connectKafka, readPartition } from '@oncebox/kafka'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { runConsumerProcess, type ConsumerProcess } from '../consumer-process.js'
 import {
   brokers,
   createInboxDatabase,
@@ -16,19 +21,10 @@ import {
   type EffectRow,
   type Sent,
 } from '../fixture.js'
-import type { ModeUnderTest } from './modes.js'
 
-const program = new URL('../programs/any-mode.mjs', import.meta.url)
-
-export interface Conduct {
-  readonly batches?: boolean
-  readonly options?: object
-  /** By value: how often the handler throws; -1 is for ever, 'permanent' gives up at once. */
-  readonly failing?: Readonly<Record<number, number | 'permanent'>>
-  readonly killAtValue?: number
-  readonly handlerMs?: number
-  readonly group?: string
-}
+export type Conduct = Partial<
+  Pick<ProgramSettings, 'batches' | 'options' | 'failing' | 'killAtValue' | 'handlerMs' | 'group'>
+>
 
 export class Bed implements AsyncDisposable {
   readonly #mode: ModeUnderTest
@@ -85,11 +81,10 @@ export class Bed implements AsyncDisposable {
     const { mode, driver } = this.#mode
     const ownsPosition = mode === 'inbox' || mode === 'position'
     const { group = ownsPosition ? randomName('group') : this.name, options = {}, ...rest } = conduct
-    return runConsumerProcess(
-      program,
+    return startConsumer(
       {
         mode,
-        driver,
+        ...(driver === undefined ? {} : { driver }),
         url: this.#database.url,
         brokers: brokers(),
         redisUrl: sharedStack().redis.url,
@@ -115,9 +110,9 @@ export class Bed implements AsyncDisposable {
     if (this.#mode.mode === 'redis')
       return (await this.#redis.lrange(`${this.name}:effects`, 0, -1)).map(
         (line) => JSON.parse(line) as EffectRow,
-      ) // what any-mode.mjs writes
+      ) // what the program writes
     if (this.#mode.mode !== 'kafka') return await effects(this.pool)
-    return (await this.#read(this.#outputTopic)).map((value) => JSON.parse(value) as EffectRow) // what any-mode.mjs sends
+    return (await this.#read(this.#outputTopic)).map((value) => JSON.parse(value) as EffectRow) // what the program sends
   }
 
   /** Ids of the dead letters. */

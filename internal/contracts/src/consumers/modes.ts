@@ -10,6 +10,10 @@ export interface ModeUnderTest {
   readonly mayLose: boolean
   /** Whether an event that is published twice takes effect once. */
   readonly knowsIds: boolean
+  /** Whether a batch handler that is killed, or fails, leaves nothing behind. */
+  readonly takesBatches: boolean
+  /** Whether a failed event is tried again. */
+  readonly retries: boolean
   /** Whether attempts outlive the process. */
   readonly remembersAttempts: boolean
   /** The crash windows that it has. */
@@ -32,6 +36,8 @@ const inbox = (driver: 'pg' | 'knex'): ModeUnderTest => ({
   driver,
   ...once,
   knowsIds: true,
+  takesBatches: true,
+  retries: true,
   remembersAttempts: true,
   points: [...database, 'consumer.mark.inserted'],
 })
@@ -41,11 +47,13 @@ const position = (driver: 'pg' | 'knex'): ModeUnderTest => ({
   driver,
   ...once,
   knowsIds: false,
+  takesBatches: true,
+  retries: true,
   remembersAttempts: true,
   points: [...database, 'consumer.position.moved'],
 })
 
-export const modes: readonly ModeUnderTest[] = [
+export const modesUnderTest: readonly ModeUnderTest[] = [
   inbox('pg'),
   inbox('knex'),
   position('pg'),
@@ -55,6 +63,8 @@ export const modes: readonly ModeUnderTest[] = [
     mode: 'redis',
     ...once,
     knowsIds: true,
+    takesBatches: false,
+    retries: true,
     remembersAttempts: false,
     points: [
       'redis.claimed',
@@ -69,6 +79,8 @@ export const modes: readonly ModeUnderTest[] = [
     mode: 'kafka',
     ...once,
     knowsIds: false,
+    takesBatches: true,
+    retries: true,
     remembersAttempts: false,
     points: ['consumer.effect.done', 'consumer.offset.committed'],
   },
@@ -78,6 +90,8 @@ export const modes: readonly ModeUnderTest[] = [
     mayDouble: true,
     mayLose: false,
     knowsIds: false,
+    takesBatches: false,
+    retries: true,
     remembersAttempts: false,
     points: ['consumer.effect.done', 'consumer.offset.due', 'consumer.offset.committed'],
   },
@@ -87,6 +101,8 @@ export const modes: readonly ModeUnderTest[] = [
     mayDouble: false,
     mayLose: true,
     knowsIds: false,
+    takesBatches: false,
+    retries: false,
     remembersAttempts: false,
     points: ['consumer.effect.done', 'consumer.offset.committed'],
   },
