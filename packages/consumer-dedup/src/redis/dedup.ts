@@ -172,7 +172,8 @@ class ScriptedDedup implements RedisDedup {
     })
     if (status === 'done') return undefined
     if (status === 'held') throw this.#held(event, rest[0])
-    return { token, takenOver: rest[0] === 1, inDoubt: rest[1] === 1 }
+    // As texts where the client has stringNumbers.
+    return { token, takenOver: Number(rest[0]) === 1, inDoubt: Number(rest[1]) === 1 }
   }
 
   /** `known` when the database has the effect already, which it is asked when a missing mark proves nothing. */

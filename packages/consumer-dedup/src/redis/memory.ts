@@ -57,6 +57,7 @@ export class RedisMemory {
   #incarnation = ''
   #sequence = 0
   #lookedAt = Number.NEGATIVE_INFINITY
+  #looking: Promise<unknown> | undefined
 
   constructor(options: MemoryOptions) {
     this.#options = options
@@ -64,12 +65,20 @@ export class RedisMemory {
 
   /** @throws OutboxError CONSUMER_REDIS_AMNESIA, CONSUMER_REDIS_EVICTS, CONSUMER_REDIS_UNSUPPORTED, CONSUMER_REDIS_UNAVAILABLE */
   async run(script: Script, call: MemoryCall): Promise<Answer> {
-    if (performance.now() - this.#lookedAt >= durableReadEveryMs) await this.look(call.signal)
+    if (performance.now() - this.#lookedAt >= durableReadEveryMs) await this.#lookTogether()
     for (let turn = 1; ; turn += 1) {
       const answer = await this.#evaluate(script, call)
       if (answer.status !== 'amnesia') return answer
       await this.#repair(lossOf(answer.rest[0]), turn, call.signal)
     }
+  }
+
+  /** For all calls that come meanwhile: nobody's signal ends it for the others, and it is bounded. */
+  async #lookTogether(): Promise<void> {
+    this.#looking ??= this.look().finally(() => {
+      this.#looking = undefined
+    })
+    await this.#looking
   }
 
   /** Looks at the server: its version, and whether it writes to disk before it answers. */
@@ -145,8 +154,8 @@ export class RedisMemory {
       sent,
     })
     // The shape of `answer` in scripts/sentinel.ts.
-    const [status, incarnation, sequence, ...rest] = reply as [string, string, number, ...unknown[]]
-    this.#saw(incarnation, sequence)
+    const [status, incarnation, sequence, ...rest] = reply as [string, string, number | string, ...unknown[]]
+    this.#saw(incarnation, Number(sequence)) // a client with stringNumbers answers with texts
     return { status, rest }
   }
 

@@ -250,7 +250,10 @@ test('with a database to ask, a loss stops nobody: what it has is a duplicate, w
     asked.push(id)
     return Promise.resolve(database.has(id) ? 'handled' : 'new')
   }
-  const { redis, dedup, another } = await setUp(server.url, { onAmnesia })
+  // A client that gives integers as texts: so they are read.
+  const asTexts = connect(server.url, { stringNumbers: true })
+  const { dedup, another } = await setUp(server.url, { onAmnesia, redis: asTexts })
+  const redis = connect(server.url)
   const [before, after, inRedis, fresh] = [newEvent(), newEvent(), newEvent(), newEvent()]
   const effectOf =
     ({ id }: EventKey) =>

@@ -47,6 +47,9 @@ local function loss()
   if string.find(found.promotion, '[^0]') and found.promotion ~= known.promotion then return 'promoted' end
   if found.run ~= known.run then return 'restarted' end
   if tonumber(found.evicted) > tonumber(known.evicted) then return 'evicted' end
+  if tonumber(found.evicted) < tonumber(known.evicted) then -- CONFIG RESETSTAT
+    redis.call('HSET', KEYS[1], 'evicted', found.evicted)
+  end
   if ARGV[1] == known.incarnation and tonumber(ARGV[2]) > known.sequence then
     redis.call('HSET', KEYS[1], 'lost', 'rewound') -- only this caller can know; now all do
     return 'rewound'
