@@ -14,6 +14,7 @@ import type {
 } from './event.js'
 import { replayDeadLetter, type ReplayResult } from './failing/replay.js'
 import { Handlers } from './handlers.js'
+import type { PartitionLag } from './lag/partition-lag.js'
 import { DatabaseMode } from './modes/database-mode.js'
 import { KafkaMode, RedisMode, UnguardedMode } from './modes/group-mode.js'
 import type { Mode } from './modes/mode.js'
@@ -38,6 +39,12 @@ export interface Consumer<Topics extends readonly AnyTopic[], Context> extends S
   readonly counts: ConsumerCounts
   /** Why the consumer stopped by itself; undefined unless `state` is `failed`. */
   readonly failure: OutboxError | undefined
+  /**
+   * How far each partition is behind that this member has: from the next event to the last stable offset. None while the
+   * consumer does not run, or its group rebalances.
+   * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_TOPIC_UNAVAILABLE
+   */
+  lag(options?: { readonly signal?: AbortSignal }): Promise<readonly PartitionLag[]>
   /**
    * Registers the handler of an event type, before start(). Types without a handler are skipped and counted.
    * @throws OutboxError CONSUMER_OPTIONS_INVALID when the type has a handler, or no topic has the type
@@ -189,6 +196,12 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
 
   get failure(): OutboxError | undefined {
     return this.#failure
+  }
+
+  async lag({ signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {}): Promise<
+    readonly PartitionLag[]
+  > {
+    return (await this.#run?.lag(signal)) ?? []
   }
 
   on<Type extends EventTypeOf<Topics>>(

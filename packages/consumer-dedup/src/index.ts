@@ -15,6 +15,8 @@ export type {
 } from './event.js'
 export type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
 export type { ReplayResult } from './failing/replay.js'
+export type { PartitionLag } from './lag/partition-lag.js'
+export { readConsumerLag, readGroupLag, type StandingPartition } from './lag/read-lag.js'
 export { inboxMigrations, migrateInbox } from './migrate.js'
 export type {
   CommonOptions,

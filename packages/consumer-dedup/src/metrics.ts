@@ -1,7 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { channels, type HandlingMessage } from '@oncebox/core'
+import type { PartitionLag } from './lag/partition-lag.js'
 
 type EventMessage = Pick<HandlingMessage, 'consumer' | 'topic'>
+interface LagMessage {
+  readonly consumer: string
+  readonly partitions: readonly PartitionLag[]
+}
 type Listener = Parameters<(typeof channels.consumerHandled)['subscribe']>[0]
 
 const ageSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600]
@@ -40,6 +45,12 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
     labelNames: ['consumer'],
     registers,
   })
+  const lag = new Gauge({
+    name: 'oncebox_consumer_lag',
+    help: 'Offsets between the position of a partition and the last stable one, markers of transactions included',
+    labelNames: ['consumer', 'topic', 'partition'],
+    registers,
+  })
   const repositioned = new Counter({
     name: 'oncebox_consumer_repositioned_total',
     help: 'Positions that were given up and read again',
@@ -58,6 +69,7 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
     labelNames: ['consumer'],
     registers,
   })
+  const told = new Map<string, readonly Parameters<typeof lag.remove>[0][]>()
   const count =
     (outcome: string): Listener =>
     (message) => {
@@ -88,6 +100,21 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
       (message) => {
         const assigned = message as { readonly consumer: string; readonly partitions: readonly unknown[] }
         partitions.set({ consumer: assigned.consumer }, assigned.partitions.length)
+      },
+    ],
+    [
+      'consumerLag',
+      (message) => {
+        const { consumer, partitions: lags } = message as LagMessage
+        for (const labels of told.get(consumer) ?? []) lag.remove(labels) // those that it has not any more
+        told.set(
+          consumer,
+          lags.map(({ topic, partition, lag: behind }) => {
+            const labels = { consumer, topic, partition }
+            lag.set(labels, behind)
+            return labels
+          }),
+        )
       },
     ],
     [

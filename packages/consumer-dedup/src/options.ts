@@ -61,6 +61,8 @@ export interface CommonOptions<Topics extends readonly AnyTopic[]> {
     /** How long the broker waits for something to send. Default 250. */
     readonly waitMsMax?: number
   }
+  /** How far partitions are behind is looked at every `intervalMs`; default 5,000. A listener hears when one has `warnAt` events or more to go. */
+  readonly lag?: { readonly warnAt?: number; readonly intervalMs?: number }
   /** The position is written after each fetched batch, and inside a batch after so many events or milliseconds. Default 500 and 1,000. */
   readonly position?: { readonly eventsMax?: number; readonly intervalMs?: number }
 }
@@ -145,6 +147,7 @@ export interface ResolvedCommonOptions {
     readonly waitMsMax: number
   }
   readonly position: { readonly eventsMax: number; readonly intervalMs: number }
+  readonly lag: { readonly warnAt: number; readonly intervalMs: number }
 }
 
 export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
@@ -249,7 +252,7 @@ function resolveGroupOptions(
 }
 
 function resolveCommonOptions(options: CommonOptions<readonly AnyTopic[]>): ResolvedCommonOptions {
-  const { retry = {}, fetch = {}, position = {}, batch = {} } = options
+  const { retry = {}, fetch = {}, position = {}, batch = {}, lag = {} } = options
   const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
   const sessionTimeoutMs = within('sessionTimeoutMs', options.sessionTimeoutMs, 30_000, 1_000, 3_600_000)
   const resolved: ResolvedCommonOptions = {
@@ -293,6 +296,11 @@ function resolveCommonOptions(options: CommonOptions<readonly AnyTopic[]>): Reso
     position: {
       eventsMax: within('position.eventsMax', position.eventsMax, 500, 1, 1_000_000),
       intervalMs: within('position.intervalMs', position.intervalMs, 1_000, 1, 3_600_000),
+    },
+    lag: {
+      warnAt:
+        lag.warnAt === undefined ? Infinity : within('lag.warnAt', lag.warnAt, 1, 1, Number.MAX_SAFE_INTEGER),
+      intervalMs: within('lag.intervalMs', lag.intervalMs, 5_000, 100, 3_600_000),
     },
   }
   if (resolved.topics.size === 0) throw invalid('topics is empty')

@@ -5,7 +5,9 @@ import {
   type Envelope,
   type HandlingMessage,
   type HandlingOutcome,
+  type LaggingMessage,
 } from '@oncebox/core'
+import type { PartitionLag } from './lag/partition-lag.js'
 import type { ConsumerRecord } from './records/record.js'
 
 /** What a consumer did since it was created. */
@@ -97,6 +99,14 @@ export class Reporter {
 
   assigned(partitions: readonly { readonly topic: string; readonly partition: number }[]): void {
     channels.consumerAssigned.publish({ consumer: this.#consumer, partitions })
+  }
+
+  lag(partitions: readonly PartitionLag[]): void {
+    channels.consumerLag.publish({ consumer: this.#consumer, partitions })
+  }
+
+  lagging(message: Omit<LaggingMessage, 'consumer'>): void {
+    channels.consumerLagging.publish({ consumer: this.#consumer, ...message })
   }
 
   repositioning(topic: string, partition: number, error: unknown): void {

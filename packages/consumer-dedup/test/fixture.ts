@@ -215,6 +215,20 @@ export function happens(
   })
 }
 
+export interface Gate extends Disposable {
+  readonly opened: Promise<void>
+  open(): void
+}
+
+/** What a test holds handlers up with. */
+export function gate(): Gate {
+  let open: () => void = () => undefined
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open, [Symbol.dispose]: open }
+}
+
 /** Waits for something that nothing announces: rows that another process writes. */
 export async function eventually(holds: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   for (const deadline = performance.now() + timeoutMs; !(await holds());) {

@@ -61,6 +61,10 @@ export const channels = {
   consumerDeadLettered: channel('oncebox:consumer:dead-lettered'),
   /** An event of a type without a handler was passed over: same fields, attempt 0. */
   consumerSkipped: channel('oncebox:consumer:skipped'),
+  /** How far the partitions of a consumer are behind, every few seconds: `{ consumer, partitions }`, of PartitionLag. */
+  consumerLag: channel('oncebox:consumer:lag'),
+  /** A partition crossed `lag.warnAt`, or is not behind any more, or is not this member's any more: a {@link LaggingMessage}. */
+  consumerLagging: channel('oncebox:consumer:lagging'),
   /** A position was given up and is read again: `{ consumer, topic, partition, error }`. */
   consumerRepositioning: channel('oncebox:consumer:repositioning'),
   /** Something of Kafka is away or was lost, and is tried again: a broker, the membership, a topic: `{ consumer, error }`. */
@@ -75,6 +79,18 @@ export const channels = {
   /** The consumer has stopped by itself: `{ consumer, error }`. */
   consumerFailed: channel('oncebox:consumer:failed'),
 } as const satisfies Record<string, Channel>
+
+/** What is said on `oncebox:consumer:lagging`. */
+export interface LaggingMessage {
+  readonly consumer: string
+  readonly topic: string
+  readonly partition: number
+  /** `moved`: another member has the partition, and tells of it when it is behind there. */
+  readonly state: 'lagging' | 'caught-up' | 'moved'
+  /** As last seen. */
+  readonly lag: number
+  readonly warnAt: number
+}
 
 /** What is said on `oncebox:outbox:emitting`. */
 export interface EmittingMessage {

@@ -6,6 +6,7 @@ export {
   type EmittingMessage,
   type HandlingMessage,
   type HandlingOutcome,
+  type LaggingMessage,
   type PublishedMessage,
 } from './channels.js'
 export {

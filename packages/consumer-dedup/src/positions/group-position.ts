@@ -45,6 +45,10 @@ export class GroupPosition {
 const commitDeadlineMs = 30_000
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
+/** Whether an offset was committed for this topic, not for an older one of its name. Others do not say. */
+export const isOfTopic = ({ metadata = '' }: GroupOffset, topicId: string): boolean =>
+  !uuid.test(metadata) || metadata === topicId
+
 export interface GroupStartsRequest {
   readonly client: KafkaClient
   readonly groupId: string
@@ -73,7 +77,7 @@ export async function readGroupStarts({
   const every = [...logs.keys()].map((partition) => ({ topic, partition }))
   const committed = new Map(
     (await readGroupOffsets(client, { groupId, partitions: every, signal }))
-      .filter(({ metadata = '' }) => !uuid.test(metadata) || metadata === topicId)
+      .filter((one) => isOfTopic(one, topicId))
       .map(({ partition, offset }) => [partition, offset]),
   )
   const starts = partitions.map((partition) => {

@@ -1,5 +1,7 @@
 import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
 import { startFetching, type FetchedBatch, type FetchLoop, type PartitionAddress } from '@oncebox/kafka'
+import { lagOfPartitions } from '../lag/lag-of-partitions.js'
+import type { PartitionLag } from '../lag/partition-lag.js'
 import type { Generation, Mode } from '../modes/mode.js'
 import type { ResolvedCommonOptions } from '../options.js'
 import type { Reporter } from '../report.js'
@@ -76,6 +78,19 @@ export class Assignment<Context> {
   /** Server processes of the transactions in hand. */
   get backends(): readonly number[] {
     return [...this.#inHand].flatMap(({ effects }) => [...effects.backends])
+  }
+
+  get assigned(): readonly PartitionAddress[] {
+    return this.#generation.assignment.partitions
+  }
+
+  /** Of the partitions whose position is known. */
+  lag(signal: AbortSignal): Promise<readonly PartitionLag[]> {
+    const sources = {
+      progress: (key: PartitionAddress) => this.#loop.progress(key),
+      topicOffsets: this.#generation.topicOffsets,
+    }
+    return lagOfPartitions([...this.#partitions.values()], sources, signal)
   }
 
   /** From the positions to the last batch in hand; ends when the generation does, or after end(). */

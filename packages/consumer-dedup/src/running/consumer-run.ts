@@ -8,6 +8,8 @@ import {
   type KafkaClient,
 } from '@oncebox/kafka'
 import type { Handlers } from '../handlers.js'
+import { LagMonitor } from '../lag/lag-monitor.js'
+import type { PartitionLag } from '../lag/partition-lag.js'
 import type { Mode } from '../modes/mode.js'
 import { eventsTogetherMax, type ResolvedCommonOptions } from '../options.js'
 import type { Reporter } from '../report.js'
@@ -30,7 +32,9 @@ export class ConsumerRun<Context> {
   readonly #onPositioned: () => void
   readonly #onFatal: (error: OutboxError) => void
   readonly #stopping = new AbortController()
+  readonly #lagMonitor: LagMonitor
   #starting: Promise<void> = Promise.resolve()
+  #monitoring: Promise<void> = Promise.resolve()
   #client: KafkaClient | undefined
   #member: GroupMember | undefined
   /** The assignment of this generation, and those before it whose handlers have not returned. */
@@ -53,6 +57,10 @@ export class ConsumerRun<Context> {
       eventsTogetherMax:
         options.eventsTogetherMax ?? (handlers.takesBatches ? eventsTogetherMax : mode.eventsTogetherMax),
     }
+    this.#lagMonitor = new LagMonitor(options.lag, report, async (signal) => {
+      const assigned = this.#current?.assigned
+      return assigned && { assigned, lags: await this.lag(signal) }
+    })
     let onPositioned: () => void = () => undefined
     let onFailed: (error: OutboxError) => void = () => undefined
     this.#positioned = new Promise((resolve, reject) => {
@@ -80,12 +88,24 @@ export class ConsumerRun<Context> {
     await unlessAborted(this.#positioned, signal)
   }
 
+  /** How far the partitions are behind that this member has and has positioned. */
+  async lag(signal: AbortSignal): Promise<readonly PartitionLag[]> {
+    const stopping = this.#stopping.signal
+    try {
+      return (await this.#current?.lag(AbortSignal.any([signal, stopping]))) ?? []
+    } catch (error) {
+      if (stopping.aborted) return []
+      throw error
+    }
+  }
+
   /** Finishes the events in hand and leaves the group; after `timeoutMs` gives them up. */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopping.abort(
       new OutboxError('CONSUMER_OPTIONS_INVALID', 'the consumer was stopped while it started'),
     )
     await this.#starting.catch(() => undefined) // its failure is start()'s to report
+    await this.#monitoring
     // The membership lasts until they are finished: heartbeats go on, and nobody else begins what is in hand here.
     const finished = this.#finish()
     if (!(await settlesWithin(finished, timeoutMs))) {
@@ -117,6 +137,7 @@ export class ConsumerRun<Context> {
       onTrouble: (error) => this.#report.restarting(error),
       onFailed: this.#onFatal,
     })
+    this.#monitoring = this.#lagMonitor.run(this.#stopping.signal)
   }
 
   /** Tries for as long as it is wanted, unless nothing but a person can help. */
@@ -150,6 +171,11 @@ export class ConsumerRun<Context> {
     const running = assignment.run().finally(() => this.#assignments.delete(assignment))
     this.#assignments.set(assignment, running)
     await running
+  }
+
+  /** That of this generation. */
+  get #current(): Assignment<Context> | undefined {
+    return [...this.#assignments.keys()].at(-1)
   }
 
   async #finish(): Promise<void> {

@@ -149,7 +149,8 @@ export class BrokerFetcher {
       return this.#host.onHalted(cursor, unreadable(cursor, fetchOffset, describeCode(part.errorCode)))
     const { logStartOffset, lastStableOffset, highWatermark } = part
     cursor.succeed()
-    cursor.log = { logStartOffset, lastStableOffset, highWatermark }
+    const log = { logStartOffset, lastStableOffset, highWatermark }
+    cursor.describe(log)
     let nextOffset: bigint | undefined
     try {
       nextOffset = offsetBehind(part.records)
@@ -163,7 +164,7 @@ export class BrokerFetcher {
       topicId,
       fetchedOffset: fetchOffset,
       nextOffset,
-      ...cursor.log,
+      ...log,
       // One of several: a copy, or a batch that waits long keeps the whole answer in memory.
       bytes: part.records.length * 2 < answerBytes ? Buffer.from(part.records) : part.records,
       aborted: part.aborted,

@@ -40,6 +40,8 @@ export interface PartitionProgress extends Partial<LogOffsets> {
   /** The offset at which the next batch that is delivered begins. */
   readonly position: bigint
   readonly isPaused: boolean
+  /** How old the offsets of its log are. A partition is not fetched while a batch of it waits, or while it is paused. */
+  readonly logAgeMs?: number
 }
 
 /**
@@ -170,7 +172,9 @@ class Loop implements FetchLoop {
 
   progress(at: PartitionAddress): PartitionProgress | undefined {
     const cursor = this.#cursors.get(nameOf(at))
-    return cursor && { position: cursor.position, isPaused: cursor.isPaused, ...cursor.log }
+    if (cursor === undefined) return undefined
+    const { position, isPaused, log, logAgeMs } = cursor
+    return { position, isPaused, ...(log !== undefined && { ...log, logAgeMs }) }
   }
 
   async stop(): Promise<void> {

@@ -23,14 +23,14 @@ export class PartitionCursor {
   topicId: string | undefined
   /** The broker to fetch from; undefined until it is looked up, and again when that broker does not want it. */
   leader: number | undefined
-  /** The log as the last answer described it. */
-  log: LogOffsets | undefined
   #version = 0
   /** Where the next batch that is delivered begins. */
   #position: bigint
   /** Where the next fetch begins: behind the batch that waits, if one does. */
   #fetchOffset: bigint
   #waiting: WaitingBatch | undefined
+  #log: LogOffsets | undefined
+  #describedAt = 0
   #isPaused = false
   #isClosed = false
   #failures = 0
@@ -56,6 +56,16 @@ export class PartitionCursor {
 
   get fetchOffset(): bigint {
     return this.#fetchOffset
+  }
+
+  /** The log as the last answer described it. */
+  get log(): LogOffsets | undefined {
+    return this.#log
+  }
+
+  /** How long ago that was. */
+  get logAgeMs(): number {
+    return performance.now() - this.#describedAt
   }
 
   get isPaused(): boolean {
@@ -98,6 +108,11 @@ export class PartitionCursor {
   close(): void {
     this.#isClosed = true
     this.#invalidate()
+  }
+
+  describe(log: LogOffsets): void {
+    this.#log = log
+    this.#describedAt = performance.now()
   }
 
   /** Takes what was fetched from `fetchOffset`. */
