@@ -9,11 +9,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: [
-            '{packages,internal}/*/src/**/*.test.ts',
-            'conformance/src/**/*.test.ts',
-            'docs/*.test.ts',
-          ],
+          include: ['{packages,internal}/*/src/**/*.test.ts', 'conformance/src/**/*.test.ts'],
         },
       },
       {

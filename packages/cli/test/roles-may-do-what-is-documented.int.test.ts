@@ -104,7 +104,7 @@ function verbsOf(cell: string): ReadonlySet<string> {
 async function objects(): Promise<DatabaseObject[]> {
   const { rows } = await admin.query<DatabaseObject>(`
     select n.nspname as schema, c.relname as name, case c.relkind when 'S' then 'sequence' else 'table' end as kind,
-           array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 order by a.attnum) as columns,
+           array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not attisdropped order by a.attnum) as columns,
            '' as signature
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname in ('outbox', 'inbox') and c.relkind in ('r', 'p', 'S', 'v', 'm', 'f')

@@ -27,6 +27,7 @@ export type {
   RetryOptions,
   UnguardedOptions,
 } from './options.js'
+export { parkKey, type ParkingRetry, type ParkKeyOptions } from './parking/park-key.js'
 export type { StartAt } from './positions/group-position.js'
 export type { ConsumerCounts } from './report.js'
 export type { KafkaOptions } from '@oncebox/kafka'

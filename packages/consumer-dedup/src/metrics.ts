@@ -63,6 +63,24 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
     labelNames: ['consumer'],
     registers,
   })
+  const parked = new Counter({
+    name: 'oncebox_consumer_parked_total',
+    help: 'Events that were parked: they failed, or came behind one of their key that did',
+    labelNames: ['consumer', 'topic'],
+    registers,
+  })
+  const waiting = new Gauge({
+    name: 'oncebox_consumer_parked_events',
+    help: 'Parked events that wait',
+    labelNames: ['consumer'],
+    registers,
+  })
+  const waitingKeys = new Gauge({
+    name: 'oncebox_consumer_parked_keys',
+    help: 'Keys with parked events that wait',
+    labelNames: ['consumer'],
+    registers,
+  })
   const failed = new Counter({
     name: 'oncebox_consumer_failed_total',
     help: 'Consumers that stopped by themselves',
@@ -81,6 +99,22 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
     ['consumerDuplicate', count('duplicate')],
     ['consumerSkipped', count('skipped')],
     ['consumerDeadLettered', count('dead-lettered')],
+    ['consumerUnparked', count('unparked')],
+    [
+      'consumerParked',
+      (message) => {
+        const { consumer, topic } = message as EventMessage
+        parked.inc({ consumer, topic })
+      },
+    ],
+    [
+      'consumerParking',
+      (message) => {
+        const depth = message as { readonly consumer: string; readonly keys: number; readonly events: number }
+        waiting.set({ consumer: depth.consumer }, depth.events)
+        waitingKeys.set({ consumer: depth.consumer }, depth.keys)
+      },
+    ],
     [
       'consumerHandled',
       (message) => {

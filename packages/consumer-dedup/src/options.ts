@@ -10,6 +10,7 @@ import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
 import type { RedisDedup } from './redis/dedup.js'
 import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
+import type { ParkingRetry, ParkKeyOptions } from './parking/park-key.js'
 import type { StartAt } from './positions/group-position.js'
 
 /** Events that are handled together unless something else is said. */
@@ -22,6 +23,8 @@ export interface RetryOptions {
   readonly backoff?: Backoff
   /** How often a process may end while it handles an event alone, before the event becomes a dead letter. Default 3. */
   readonly killsMax?: number
+  /** See {@link parkKey}. */
+  readonly parking?: never
 }
 
 /** What all modes take. */
@@ -68,7 +71,10 @@ export interface CommonOptions<Topics extends readonly AnyTopic[]> {
 }
 
 /** The modes whose effects are in a database: once per event. */
-export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends CommonOptions<Topics> {
+export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends Omit<
+  CommonOptions<Topics>,
+  'retry'
+> {
   /**
    * The guarantee. `inbox`: a dedup mark is committed with the effect, once per event id. `position`: the position is
    * moved with the effects, one row per batch; once per offset.
@@ -76,6 +82,8 @@ export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends
   readonly mode: 'inbox' | 'position'
   /** Where effects, dedup marks and positions are kept: fromPg(pool) or fromKnex(knex). Decides the type of `tx`. */
   readonly db: Database<Tx>
+  /** In place, or with {@link parkKey} after that in the queue of the event's key. */
+  readonly retry?: RetryOptions | ParkingRetry
   /** The outbox in `db` through which copies of dead letters go, in the transaction of the dead letter. */
   readonly outbox?: DeadLetterOutbox
   /** In `inbox` mode: keeps most duplicates away from the database. redisFilter() of this consumer's name. */
@@ -134,6 +142,8 @@ export interface ResolvedCommonOptions {
   readonly attemptsMax: number
   readonly backoff: Backoff
   readonly killsMax: number
+  /** Undefined: what fails for good becomes a dead letter. */
+  readonly parking: ResolvedParking | undefined
   readonly deadLetterTopic: string | undefined
   readonly concurrency: number
   /** Undefined: as the mode and the handlers suggest. */
@@ -148,6 +158,15 @@ export interface ResolvedCommonOptions {
   }
   readonly position: { readonly eventsMax: number; readonly intervalMs: number }
   readonly lag: { readonly warnAt: number; readonly intervalMs: number }
+}
+
+export interface ResolvedParking {
+  readonly delaysMs: readonly number[]
+  readonly attemptsMax: number
+  readonly jitter: number
+  readonly concurrency: number
+  readonly keysMax: number
+  readonly eventsMax: number
 }
 
 export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
@@ -236,8 +255,11 @@ function resolveGroupOptions(
   options: GroupOptions<readonly AnyTopic[]>,
   mode: ResolvedGroupOptions['mode'],
 ): ResolvedGroupOptions {
+  const common = resolveCommonOptions(options)
+  if (common.parking !== undefined)
+    throw invalid(`parkKey needs a database, in which events wait: mode ${mode} has none`)
   return {
-    ...resolveCommonOptions(options),
+    ...common,
     mode,
     exhausted: oneOf('exhausted', options.exhausted ?? 'stop', ['stop', 'skip']),
     transactionTimeoutMs: within(
@@ -251,7 +273,11 @@ function resolveGroupOptions(
   }
 }
 
-function resolveCommonOptions(options: CommonOptions<readonly AnyTopic[]>): ResolvedCommonOptions {
+type AnyRetry = Omit<RetryOptions, 'parking'> & Partial<Pick<ParkingRetry, 'parking'>>
+
+function resolveCommonOptions(
+  options: Omit<CommonOptions<readonly AnyTopic[]>, 'retry'> & { readonly retry?: AnyRetry | undefined },
+): ResolvedCommonOptions {
   const { retry = {}, fetch = {}, position = {}, batch = {}, lag = {} } = options
   const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
   const sessionTimeoutMs = within('sessionTimeoutMs', options.sessionTimeoutMs, 30_000, 1_000, 3_600_000)
@@ -267,6 +293,7 @@ function resolveCommonOptions(options: CommonOptions<readonly AnyTopic[]>): Reso
       maxMs: within('retry.backoff.maxMs', backoff.maxMs, 10_000, 1, 3_600_000),
     },
     killsMax: within('retry.killsMax', retry.killsMax, 3, 1, 100),
+    parking: retry.parking === undefined ? undefined : resolveParking(retry.parking),
     deadLetterTopic: options.deadLetterTopic,
     concurrency: within('concurrency', options.concurrency, 4, 1, 256),
     eventsTogetherMax:
@@ -309,6 +336,20 @@ function resolveCommonOptions(options: CommonOptions<readonly AnyTopic[]>): Reso
   if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))
     throw invalid('deadLetterTopic is one of the topics that are consumed')
   return resolved
+}
+
+function resolveParking({ delaysMs, ...parking }: ParkKeyOptions): ResolvedParking {
+  if (delaysMs.length === 0) throw invalid('delaysMs of parkKey is empty')
+  const jitter = parking.jitter ?? 0.2
+  if (!(jitter >= 0 && jitter <= 1)) throw invalid(`jitter of parkKey is ${jitter}: from 0 to 1`)
+  return {
+    delaysMs: delaysMs.map((delayMs) => within('delaysMs of parkKey', delayMs, 0, 0, 604_800_000)),
+    attemptsMax: within('attemptsMax of parkKey', parking.attemptsMax, delaysMs.length, 1, 1_000),
+    jitter,
+    concurrency: within('concurrency of parkKey', parking.concurrency, 4, 1, 256),
+    keysMax: within('keysMax of parkKey', parking.keysMax, 10_000, 1, 1_000_000),
+    eventsMax: within('eventsMax of parkKey', parking.eventsMax, 100_000, 1, 10_000_000),
+  }
 }
 
 function oneOf<Value extends string>(name: string, value: Value, values: readonly Value[]): Value {

@@ -21,6 +21,10 @@ export interface ConsumerCounts {
   /** Failed attempts that are tried again. */
   readonly retries: number
   readonly deadLetters: number
+  /** Events that were parked here. */
+  readonly parked: number
+  /** Parked events that took effect here; not among `handled`. */
+  readonly unparked: number
 }
 
 type EventFields = Pick<
@@ -34,7 +38,15 @@ type Named = Pick<Envelope, 'id' | 'type'>
 export class Reporter {
   readonly #consumer: string
   readonly #group: string
-  readonly #counts = { handled: 0, duplicates: 0, skipped: 0, retries: 0, deadLetters: 0 }
+  readonly #counts = {
+    handled: 0,
+    duplicates: 0,
+    skipped: 0,
+    retries: 0,
+    deadLetters: 0,
+    parked: 0,
+    unparked: 0,
+  }
 
   constructor(consumer: string, group: string) {
     this.#consumer = consumer
@@ -95,6 +107,23 @@ export class Reporter {
   deadLettered(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown): void {
     this.#counts.deadLetters += 1
     channels.consumerDeadLettered.publish({ ...this.#fields(record, envelope, attempt), error })
+  }
+
+  parked(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown): void {
+    this.#counts.parked += 1
+    channels.consumerParked.publish({ ...this.#fields(record, envelope, attempt), error })
+  }
+
+  unparked(record: ConsumerRecord, envelope: Named, attempt: number): void {
+    this.#counts.unparked += 1
+    channels.consumerUnparked.publish({
+      ...this.#fields(record, envelope, attempt),
+      ageMs: Math.max(0, Date.now() - record.timestamp.getTime()),
+    })
+  }
+
+  parking(depth: { readonly keys: number; readonly events: number; readonly isFull: boolean }): void {
+    channels.consumerParking.publish({ consumer: this.#consumer, ...depth })
   }
 
   assigned(partitions: readonly { readonly topic: string; readonly partition: number }[]): void {

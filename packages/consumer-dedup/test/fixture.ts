@@ -4,15 +4,18 @@ import { migrateInbox } from '@oncebox/consumer-dedup'
 import { channels, defineTopic, delay, envelopeHeaders, json, type AnyTopic } from '@oncebox/core'
 import { createOutbox, fromPg, migrateOutbox } from '@oncebox/outbox'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { Kafka, logLevel, type KafkaConfig, type Producer } from 'kafkajs'
 import pg from 'pg'
 import { v7 as uuid7 } from 'uuid'
 import { z } from 'zod'
 
-const digest = createHash('sha256')
-  .update(readFileSync(new URL('../migrations/0001-inbox.sql', import.meta.url)))
-  .update(readFileSync(new URL('../../outbox/migrations/0001-outbox.sql', import.meta.url)))
+const migrationFolders = ['../migrations/', '../../outbox/migrations/'].map(
+  (path) => new URL(path, import.meta.url),
+)
+const digest = migrationFolders
+  .flatMap((folder) => readdirSync(folder).map((name) => readFileSync(new URL(name, folder))))
+  .reduce((hash, migration) => hash.update(migration), createHash('sha256'))
   .digest('hex')
   .slice(0, 12)
 
@@ -64,6 +67,8 @@ export interface Sent {
   readonly id: string
   readonly key: string
   readonly value: number
+  /** The record has no key. */
+  readonly isKeyless?: boolean
   readonly partition?: number
   readonly type?: string
 }
@@ -87,8 +92,8 @@ export async function publish(
   const send = (producer: Producer): Promise<unknown> =>
     producer.send({
       topic: topic.name,
-      messages: sent.map(({ id, key, value, partition, type = 'order.placed' }) => ({
-        key,
+      messages: sent.map(({ id, key, value, isKeyless = false, partition, type = 'order.placed' }) => ({
+        key: isKeyless ? null : key,
         value: Buffer.from(json.encode({ orderId: key, value })),
         headers: {
           [envelopeHeaders.specVersion]: '1.0',

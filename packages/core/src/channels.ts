@@ -59,6 +59,12 @@ export const channels = {
   consumerRetrying: channel('oncebox:consumer:retrying'),
   /** An event became a dead letter: same fields and `error`. */
   consumerDeadLettered: channel('oncebox:consumer:dead-lettered'),
+  /** An event waits for a later attempt, or behind an event of its key that does: same fields as of retrying. */
+  consumerParked: channel('oncebox:consumer:parked'),
+  /** A parked event took effect: the fields of handled. It is not told there. */
+  consumerUnparked: channel('oncebox:consumer:unparked'),
+  /** How much of a consumer waits: `{ consumer, keys, events, isFull }`; with `isFull`, what would be parked stops its partition. */
+  consumerParking: channel('oncebox:consumer:parking'),
   /** An event of a type without a handler was passed over: same fields, attempt 0. */
   consumerSkipped: channel('oncebox:consumer:skipped'),
   /** How far the partitions of a consumer are behind, every few seconds: `{ consumer, partitions }`, of PartitionLag. */
@@ -144,4 +150,6 @@ export interface HandlingMessage {
 export type HandlingOutcome =
   | { readonly kind: 'handled' }
   | { readonly kind: 'duplicate' }
+  /** An earlier event of its key waits: it waits behind it, and its handler did not run. */
+  | { readonly kind: 'parked' }
   | { readonly kind: 'failed'; readonly error: unknown }

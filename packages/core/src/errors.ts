@@ -239,6 +239,14 @@ export const errorCodes = {
     false,
     'read the cause and correct it, or name a deadLetterTopic, or set exhausted to skip; then start the consumer again',
   ),
+  CONSUMER_KEY_PARKED: row(
+    true,
+    'none: an earlier event of its key failed and waits for its next attempt; this one runs after it',
+  ),
+  CONSUMER_PARKING_FULL: row(
+    true,
+    'find out why so many events fail (inbox.parked has the causes); the partition goes on when some have taken effect or became dead letters. Or raise keysMax and eventsMax of parkKey',
+  ),
   CONSUMER_POSITION_LOST: row(
     true,
     'none: the partition was taken over or the database was restored; the consumer reads its position again',

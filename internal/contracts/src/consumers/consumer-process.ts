@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { agentUrl } from '@internal/faults'
+import type { ParkKeyOptions } from '@oncebox/consumer-dedup'
 import type { ModeUnderTest } from './modes.js'
 
 export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> {
@@ -18,9 +19,13 @@ export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> 
   /** One handler for batches. */
   readonly batches?: boolean
   readonly options?: object
+  /** Options of parkKey. */
+  readonly parking?: ParkKeyOptions
   /** By value: how often the handler throws; -1 is for ever, 'permanent' gives up at once. */
   readonly failing?: Readonly<Record<number, number | 'permanent'>>
   readonly killAtValue?: number
+  /** Of an event that has failed before. */
+  readonly killInQueueAtValue?: number
   readonly handlerMs?: number
 }
 

@@ -1,2 +1,2 @@
 export { effectsList, startConsumer, type ConsumerProcess, type ProgramSettings } from './consumer-process.js'
-export { modesUnderTest, type ModeUnderTest } from './modes.js'
+export { databaseModes, modesUnderTest, type ModeUnderTest } from './modes.js'

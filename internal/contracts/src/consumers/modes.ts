@@ -53,6 +53,9 @@ const position = (driver: 'pg' | 'knex'): ModeUnderTest => ({
   points: [...database, 'consumer.position.moved'],
 })
 
+/** Those whose events can wait in a database. */
+export const databaseModes: readonly ModeUnderTest[] = [inbox('pg'), position('knex')]
+
 export const modesUnderTest: readonly ModeUnderTest[] = [
   inbox('pg'),
   inbox('knex'),

@@ -1,5 +1,6 @@
 import {
   createConsumer,
+  parkKey,
   PermanentError,
   type ConsumedEvent,
   type HandlerContext,
@@ -47,6 +48,7 @@ const common = {
   kafka: { brokers: [...settings.brokers] },
   ...options,
 } as const
+const parking = settings.parking === undefined ? {} : { retry: parkKey(settings.parking) }
 const consumer = create()
 
 function create() {
@@ -76,13 +78,13 @@ function create() {
     return register(createConsumer({ ...common, mode }), () => (effect) => insert(pool, effect))
   if (driver === 'knex')
     return register(
-      createConsumer({ ...common, mode, db: fromKnex(knex) }),
+      createConsumer({ ...common, ...parking, mode, db: fromKnex(knex) }),
       ({ tx }) =>
         (effect) =>
           tx('effects').insert({ ...effect, consumer: group }),
     )
   return register(
-    createConsumer({ ...common, mode, db: fromPg(pool) }),
+    createConsumer({ ...common, ...parking, mode, db: fromPg(pool) }),
     ({ tx }) =>
       (effect) =>
         insert(tx, effect),
@@ -108,8 +110,12 @@ function register<Context extends HandlerContext>(
   return made
 }
 
-async function handle({ id, payload: { orderId: key, value } }: Order, write: Write): Promise<void> {
+async function handle(
+  { id, payload: { orderId: key, value }, metadata }: Order,
+  write: Write,
+): Promise<void> {
   if (value === settings.killAtValue) process.kill(process.pid, 'SIGKILL')
+  if (value === settings.killInQueueAtValue && metadata.attempt > 1) process.kill(process.pid, 'SIGKILL')
   if (settings.handlerMs !== undefined) await sleep(settings.handlerMs)
   const times = failing.get(value)
   if (times === 'permanent') throw new PermanentError('no order like this')

@@ -5,7 +5,10 @@ import { rerunBackoff, rerunsMax } from './again.js'
 import { emitDeadLetterCopy } from './dead-letter-topic.js'
 import { causeOf, storeDeadLetter } from './dead-letter.js'
 
-/** Runs the work in the transaction whose first statement is the event's mark, or moves the position past it. */
+/**
+ * Runs the work in the transaction whose first statement is the event's mark, moves the position past it, or locks the
+ * queue it leaves.
+ */
 type InTransaction = (work: (connection: SqlConnection) => Promise<void>) => Promise<EffectOutcome>
 
 /**

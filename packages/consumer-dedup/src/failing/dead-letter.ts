@@ -52,8 +52,13 @@ export async function storeDeadLetter(
   mark: MarkKey,
   letter: DeadLetter,
 ): Promise<void> {
+  await connection.query(insertDeadLetter, letterValues(mark, letter))
+}
+
+/** The columns of `inbox.parked`, as the statements that insert into it name them. */
+export function letterValues(mark: MarkKey, letter: DeadLetter): readonly unknown[] {
   const { record, envelope } = letter
-  await connection.query(insertDeadLetter, [
+  return [
     letter.consumer,
     mark.source,
     mark.id,
@@ -73,5 +78,5 @@ export async function storeDeadLetter(
     letter.code,
     letter.reason,
     letter.stack,
-  ])
+  ]
 }

@@ -1,14 +1,11 @@
-import { OutboxError, type SqlConnection } from '@oncebox/core'
-import { decode } from '../records/decode.js'
+import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { Handlers } from '../handlers.js'
-import { consumedEvent } from '../records/consumed-event.js'
-import { markKeyOf } from '../records/mark-key.js'
-import { readHeaderCopies, type HeaderCopy } from '../records/header-copy.js'
 import type { ResolvedDatabaseOptions } from '../options.js'
-import { keptRecord } from '../records/record.js'
+import { consumedEvent } from '../records/consumed-event.js'
 import { finishDeadLetter } from '../sql/finish-dead-letter.js'
 import { lockDeadLetter } from '../sql/lock-dead-letter.js'
+import { decodeStored, type StoredEvent } from './stored-event.js'
 
 /** What became of one dead letter that was to be replayed. */
 export type ReplayResult =
@@ -17,19 +14,6 @@ export type ReplayResult =
   | { readonly id: string; readonly outcome: 'not-found' }
   /** The handler failed again; the dead letter stays as it is. */
   | { readonly id: string; readonly outcome: 'failed'; readonly error: unknown }
-
-interface DeadLetterRow {
-  readonly number: string
-  readonly topic: string
-  readonly topic_id: string
-  readonly partition: number
-  readonly offset: string
-  readonly record_at: Date
-  readonly key: Buffer | null
-  readonly headers: Readonly<Record<string, readonly HeaderCopy[]>>
-  readonly payload: Buffer | null
-  readonly attempts: number
-}
 
 /**
  * Runs the handler on a dead letter's copy. Its dedup mark was committed with the dead letter, so re-publishing the
@@ -60,39 +44,18 @@ async function lock(
   connection: SqlConnection,
   consumer: string,
   id: string,
-): Promise<DeadLetterRow | undefined> {
-  return (await connection.query<DeadLetterRow>(lockDeadLetter, [consumer, id])).rows[0]
+): Promise<StoredEvent | undefined> {
+  return (await connection.query<StoredEvent>(lockDeadLetter, [consumer, id])).rows[0]
 }
 
 async function runHandler<Tx>(
   options: ResolvedDatabaseOptions<Tx>,
   handlers: Handlers<DatabaseContext<Tx>>,
-  row: DeadLetterRow,
+  row: StoredEvent,
   tx: Tx,
   signal: AbortSignal,
 ): Promise<void> {
-  const topic = options.topics.get(row.topic)
-  if (topic === undefined) {
-    throw new OutboxError(
-      'CONSUMER_OPTIONS_INVALID',
-      `the dead letter is of topic ${row.topic}, which this consumer does not name`,
-    )
-  }
-  const record = keptRecord({
-    topic: row.topic,
-    topicId: row.topic_id,
-    partition: row.partition,
-    offset: BigInt(row.offset),
-    timestamp: row.record_at,
-    key: row.key,
-    value: row.payload,
-    headers: readHeaderCopies(row.headers),
-  })
-  const decoded = await decode(topic, record, (type) => handlers.has(type))
-  if (decoded.kind === 'invalid') throw decoded.error
-  const { envelope } = decoded
-  if (decoded.kind === 'skipped')
-    throw new OutboxError('CONSUMER_HANDLER_MISSING', `no handler for ${envelope.type}`)
-  const subject = { record, envelope, mark: markKeyOf(envelope), payload: decoded.payload }
-  await handlers.run(consumedEvent(subject, row.attempts + 1), { tx, signal })
+  const decoded = await decodeStored(options.topics, handlers, row)
+  if (decoded.kind === 'unusable') throw decoded.error
+  await handlers.run(consumedEvent(decoded.subject, row.attempts + 1), { tx, signal })
 }

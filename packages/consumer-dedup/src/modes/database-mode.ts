@@ -1,5 +1,6 @@
 import { checkMigrations } from '@oncebox/outbox'
 import type { DatabaseContext } from '../event.js'
+import type { Handlers } from '../handlers.js'
 import { AttemptStore } from '../failing/attempts-in-database.js'
 import { inboxMigrations } from '../migrate.js'
 import { eventsTogetherMax, type ResolvedDatabaseOptions } from '../options.js'
@@ -7,11 +8,14 @@ import { endBackend } from '../sql/end-backend.js'
 import { readDatabaseLife } from '../redis/database-life.js'
 import { DatabasePosition } from '../positions/database-position.js'
 import { readStarts } from '../positions/database-starts.js'
+import { Drainer } from '../parking/drainer.js'
+import { ParkingLot } from '../parking/parking-lot.js'
 import { PositionStore } from '../positions/position-store.js'
+import type { Reporter } from '../report.js'
 import type { DatabasePartition } from './database-partition.js'
 import { FilteredInboxPartition, type FilterInFront } from './filtered-inbox.js'
 import { InboxPartition } from './inbox.js'
-import type { Generation, Mode } from './mode.js'
+import type { Background, Generation, Mode } from './mode.js'
 import { PositionPartition } from './position.js'
 
 /** The modes `inbox` and `position`: effects, positions, attempts and dead letters are in one database. */
@@ -20,6 +24,8 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
   readonly #positions: PositionStore
   readonly #attempts: AttemptStore
 
+  readonly #lot: ParkingLot
+
   readonly eventsTogetherMax: number
 
   constructor(options: ResolvedDatabaseOptions<Tx>) {
@@ -27,6 +33,7 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
     this.#options = options
     this.#positions = new PositionStore(options.db.outside, options.name, options.sessionTimeoutMs)
     this.#attempts = new AttemptStore(options.db.outside, options.name)
+    this.#lot = new ParkingLot(options)
   }
 
   async prepare(): Promise<void> {
@@ -45,12 +52,17 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
       starts.map(async (start) => {
         const position = new DatabasePosition(this.#positions, assignment, start)
         const attempts = await this.#attempts.open(start.key)
-        if (this.#options.mode === 'position') return new PositionPartition(this.#options, position, attempts)
+        if (this.#options.mode === 'position')
+          return new PositionPartition(this.#options, position, attempts, this.#lot)
         return front === undefined
-          ? new InboxPartition(this.#options, position, attempts)
-          : new FilteredInboxPartition(this.#options, position, attempts, front)
+          ? new InboxPartition(this.#options, position, attempts, this.#lot)
+          : new FilteredInboxPartition(this.#options, position, attempts, this.#lot, front)
       }),
     )
+  }
+
+  startBackground(handlers: Handlers<DatabaseContext<Tx>>, report: Reporter): Background {
+    return new Drainer(this.#options, this.#lot, handlers, report)
   }
 
   /** The life is read before the positions are: they are of this one or a later one. */

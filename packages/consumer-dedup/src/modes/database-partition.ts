@@ -2,7 +2,10 @@ import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import { buryEvent } from '../failing/bury-event.js'
+import { rerun } from '../failing/rerun.js'
 import type { ResolvedDatabaseOptions } from '../options.js'
+import { keyParked, type ParkingLot } from '../parking/parking-lot.js'
+import { ParkedKeys } from '../parking/parked-keys.js'
 import { withoutZombies } from '../positions/without-zombies.js'
 import type { DatabasePosition } from '../positions/database-position.js'
 import type { PartitionKey } from '../positions/position-store.js'
@@ -24,21 +27,31 @@ export interface Decision<Answer> {
   readonly backend: number
 }
 
+/** An effect whose decision names its server process. */
+type Deciding<Tx> = Omit<Effect<Tx>, 'decide'> & {
+  readonly decide: (connection: SqlConnection) => Promise<Decision<boolean>>
+}
+
 /** A partition whose events take effect in transactions of the consumer's database. Modes differ in what decides. */
 export abstract class DatabasePartition<Tx> implements PartitionEffects<DatabaseContext<Tx>> {
   readonly attempts: AttemptsInDatabase
   protected readonly options: ResolvedDatabaseOptions<Tx>
   protected readonly position: DatabasePosition
   readonly #backends = new Set<number>()
+  readonly #lot: ParkingLot
+  readonly #parkedKeys: ParkedKeys
 
   constructor(
     options: ResolvedDatabaseOptions<Tx>,
     position: DatabasePosition,
     attempts: AttemptsInDatabase,
+    lot: ParkingLot,
   ) {
     this.options = options
     this.position = position
     this.attempts = attempts
+    this.#lot = lot
+    this.#parkedKeys = new ParkedKeys(lot)
   }
 
   get key(): PartitionKey {
@@ -70,13 +83,43 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
   }
 
   async attempt({ subject, signal, work }: Attempt<DatabaseContext<Tx>>): Promise<EffectOutcome> {
-    return await this.#run(subject, { work: (tx) => work({ tx, signal }) })
+    const known = this.attempts.of(subject.mark) ?? { attempts: 0, kills: 0 }
+    let isParked = false
+    const outcome = await this.#run(subject, {
+      decide: async (connection) => {
+        const decision = await this.decide(connection, subject)
+        isParked = decision.answer && (await this.#parkedKeys.have(connection, [subject]))
+        if (isParked) await this.#lot.park(connection, subject, known, keyParked())
+        return decision
+      },
+      work: async (tx) => {
+        if (!isParked) await work({ tx, signal })
+      },
+    })
+    return this.#parkedOr(outcome, isParked)
+  }
+
+  async park({ subject, known, error, signal }: GivenUp): Promise<EffectOutcome> {
+    const outcome = await rerun(signal, () =>
+      this.#run(subject, {
+        decide: async (connection) => {
+          const decision = await this.decide(connection, subject)
+          if (decision.answer) await this.#lot.park(connection, subject, known, error)
+          return decision
+        },
+        work: () => Promise.resolve(),
+      }),
+    )
+    return this.#parkedOr(outcome, true)
   }
 
   async giveUp(event: GivenUp): Promise<EffectOutcome> {
     const { subject } = event
     return await buryEvent(this.options, event, (work) =>
-      this.#run(subject, { work: (_tx, connection) => work(connection) }),
+      this.#run(subject, {
+        decide: (connection) => this.decide(connection, subject),
+        work: (_tx, connection) => work(connection),
+      }),
     )
   }
 
@@ -87,16 +130,22 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     work,
   }: BatchAttempt<DatabaseContext<Tx>>): Promise<BatchOutcome> {
     let fresh: readonly Subject[] = []
+    let isKeyParked = false
     const outcome = await this.#inTransaction({
       decide: async (connection) => {
         const decided = await this.decideTogether(connection, subjects, next)
         fresh = decided.answer
+        isKeyParked = await this.#parkedKeys.have(connection, fresh)
+        if (isKeyParked) throw keyParked()
         return { answer: fresh.length > 0, backend: decided.backend }
       },
       work: (tx) => work(fresh, { tx, signal }),
     })
+    // Of a batch with such a key each event is run alone: some have to wait, the others go on.
+    if (isKeyParked) return { kind: 'failed', failure: 'attempt', error: keyParked() }
     if (outcome.kind === 'failed') return outcome
     this.endedTogether(next)
+    if (fresh.length < subjects.length) this.somebodyWasHere()
     const isFresh = new Set(fresh)
     return { kind: 'handled', duplicates: new Set(subjects.filter((subject) => !isFresh.has(subject))) }
   }
@@ -113,24 +162,29 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
   protected ended(_subject: Subject): void {}
   /** The transaction of a batch is committed. */
   protected endedTogether(_next: bigint): void {}
+  /** Of a duplicate: whoever handled the event may have parked it. */
+  protected somebodyWasHere(): void {
+    this.#parkedKeys.suspect()
+  }
 
-  async #run(subject: Subject, { work }: Pick<Effect<Tx>, 'work'>): Promise<EffectOutcome> {
+  async #run(subject: Subject, { decide, work }: Deciding<Tx>): Promise<EffectOutcome> {
     const outcome = await this.#inTransaction({
-      decide: (connection) => this.decide(connection, subject),
+      decide,
       work,
       finish: (connection) => this.attempts.end(connection, subject.mark),
     })
     if (outcome.kind !== 'failed') this.ended(subject)
+    if (outcome.kind === 'duplicate') this.somebodyWasHere()
     return outcome
   }
 
-  async #inTransaction({
-    decide,
-    work,
-    finish,
-  }: Omit<Effect<Tx>, 'decide'> & {
-    readonly decide: (connection: SqlConnection) => Promise<Decision<boolean>>
-  }): Promise<EffectOutcome> {
+  #parkedOr(outcome: EffectOutcome, isParked: boolean): EffectOutcome {
+    if (!isParked || outcome.kind !== 'handled') return outcome
+    this.#lot.parked()
+    return { kind: 'parked' }
+  }
+
+  async #inTransaction({ decide, work, finish }: Deciding<Tx>): Promise<EffectOutcome> {
     const { db, sessionTimeoutMs } = this.options
     let backend: number | undefined
     try {

@@ -2,6 +2,7 @@ import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import type { ResolvedDatabaseOptions } from '../options.js'
+import type { ParkingLot } from '../parking/parking-lot.js'
 import type { DatabasePosition } from '../positions/database-position.js'
 import { positionLost } from '../positions/position-store.js'
 import { withoutZombies } from '../positions/without-zombies.js'
@@ -38,9 +39,10 @@ export class FilteredInboxPartition<Tx> extends InboxPartition<Tx> {
     options: ResolvedDatabaseOptions<Tx>,
     position: DatabasePosition,
     attempts: AttemptsInDatabase,
+    lot: ParkingLot,
     { filter, life }: FilterInFront,
   ) {
-    super(options, position, attempts)
+    super(options, position, attempts, lot)
     this.#filter = filter
     this.#life = life
   }
@@ -108,7 +110,10 @@ export class FilteredInboxPartition<Tx> extends InboxPartition<Tx> {
       subjects.map(({ mark }) => mark),
     )
     const kept = new Set(subjects.filter((_, index) => known[index]))
-    if (kept.size > 0) this.#hasKeptAway = true
+    if (kept.size > 0) {
+      this.#hasKeptAway = true
+      this.somebodyWasHere()
+    }
     return kept
   }
 

@@ -1,4 +1,6 @@
 import type { GroupAssignment, KafkaClient, TopicOffsets } from '@oncebox/kafka'
+import type { Handlers } from '../handlers.js'
+import type { Reporter } from '../report.js'
 import type { PartitionEffects } from './partition-effects.js'
 
 /** What a mode may use of one generation of the group. */
@@ -7,6 +9,16 @@ export interface Generation {
   readonly assignment: GroupAssignment
   /** The id of the topic that has this name now, and what its logs hold. */
   readonly topicOffsets: (topic: string, signal: AbortSignal) => Promise<TopicOffsets>
+}
+
+/** Work beside the partitions, from start to stop. */
+export interface Background {
+  /** Begins nothing more; resolves when what is in hand is finished. Never throws. */
+  stop(): Promise<void>
+  /** Gives up what is in hand: handlers see their signal aborted. */
+  abort(reason: Error): void
+  /** The server processes of the transactions in hand. */
+  readonly backends: Iterable<number>
 }
 
 /** One way to bring events to their effects, with its guarantee. */
@@ -28,6 +40,8 @@ export interface Mode<Context> {
     partitions: readonly number[],
     signal: AbortSignal,
   ): Promise<readonly PartitionEffects<Context>[]>
+  /** What this mode does beside the partitions. Begins when it is called. Absent where there is nothing. */
+  startBackground?(handlers: Handlers<Context>, report: Reporter): Background
   /** Ends what server processes still do for handlers that outlived the stop timeout. Never throws. */
   endBackends(backends: readonly number[]): Promise<void>
 }

@@ -17,6 +17,8 @@ export type EffectOutcome =
   | { readonly kind: 'handled' }
   /** The effect was there already. */
   | { readonly kind: 'duplicate' }
+  /** An earlier event of its key waits, and it waits behind it: the handler did not run. */
+  | { readonly kind: 'parked' }
   | { readonly kind: 'failed'; readonly failure: FailureKind; readonly error: unknown }
 
 /** What became of several events that were tried together. */
@@ -41,7 +43,7 @@ export interface BatchAttempt<Context> {
   readonly work: (subjects: readonly Subject[], context: Context) => Promise<void>
 }
 
-/** An event that no attempt can help any more. */
+/** An event that no attempt in its turn can help any more. */
 export interface GivenUp {
   readonly subject: Subject
   readonly signal: AbortSignal
@@ -70,6 +72,8 @@ export interface PartitionEffects<Context> {
   attempt(attempt: Attempt<Context>): Promise<EffectOutcome>
   /** Several events in one step, all or none. Never throws. Absent where a mode knows no such step. */
   attemptTogether?(attempt: BatchAttempt<Context>): Promise<BatchOutcome>
+  /** Puts the event into the queue of its key, to be tried later. Never throws. Absent where a mode has no such queue. */
+  park?(event: GivenUp): Promise<EffectOutcome>
   /** Keeps the event where a person finds it. Never throws. */
   giveUp(event: GivenUp): Promise<EffectOutcome>
   /**

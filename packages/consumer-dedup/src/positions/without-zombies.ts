@@ -11,10 +11,16 @@ export async function withoutZombies<Answer>(
   patienceMs: number,
   statement: Promise<Answer>,
 ): Promise<Answer> {
-  const timer = setInterval(
-    () => void outside.query(endZombies, [decides, patienceMs]).catch(() => undefined), // asked again
-    patienceMs,
-  )
+  return await whileEnding(patienceMs, statement, () => outside.query(endZombies, [decides, patienceMs]))
+}
+
+/** Waits for a statement; after `patienceMs`, and again after each, ends what holds it up. */
+export async function whileEnding<Answer>(
+  patienceMs: number,
+  statement: Promise<Answer>,
+  end: () => Promise<unknown>,
+): Promise<Answer> {
+  const timer = setInterval(() => void end().catch(() => undefined), patienceMs) // asked again
   try {
     return await statement
   } finally {

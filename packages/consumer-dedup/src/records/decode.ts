@@ -17,13 +17,13 @@ export function decode(
   isHandled: (type: string) => boolean,
 ): Decoded | Promise<Decoded> {
   const found = record.envelope
-  const envelope = found === undefined || !isStorable(found) ? undefined : found
-  if (envelope === undefined) {
+  const envelope = envelopeOf(record)
+  if (found === undefined || !isStorable(found)) {
     const problem =
       found === undefined
         ? 'it has no ce_id, ce_type or ce_source'
         : 'its ce_id, ce_type or ce_source is not 1 to 255 characters without NUL'
-    return { kind: 'invalid', envelope: madeUpEnvelope(record), error: invalid(record, problem) }
+    return { kind: 'invalid', envelope, error: invalid(record, problem) }
   }
   const schema = Object.hasOwn(topic.events, envelope.type) ? topic.events[envelope.type] : undefined
   if (schema === undefined || !isHandled(envelope.type)) return { kind: 'skipped', envelope }
@@ -64,6 +64,12 @@ function describe(issue: Issue): { readonly path: string; readonly message: stri
     .map((segment) => String(typeof segment === 'object' ? segment.key : segment))
     .join('.')
   return { path, message: issue.message }
+}
+
+/** The envelope of a record, usable or made up. */
+export function envelopeOf(record: ConsumerRecord): Envelope {
+  const found = record.envelope
+  return found === undefined || !isStorable(found) ? madeUpEnvelope(record) : found
 }
 
 /** A record without a usable envelope is known by its place: re-publishing it makes another event. */

@@ -10,7 +10,7 @@ import {
 import type { Handlers } from '../handlers.js'
 import { LagMonitor } from '../lag/lag-monitor.js'
 import type { PartitionLag } from '../lag/partition-lag.js'
-import type { Mode } from '../modes/mode.js'
+import type { Background, Mode } from '../modes/mode.js'
 import { eventsTogetherMax, type ResolvedCommonOptions } from '../options.js'
 import type { Reporter } from '../report.js'
 import { Assignment, revoked } from './assignment.js'
@@ -39,6 +39,8 @@ export class ConsumerRun<Context> {
   #member: GroupMember | undefined
   /** The assignment of this generation, and those before it whose handlers have not returned. */
   readonly #assignments = new Map<Assignment<Context>, Promise<void>>()
+  readonly #handlers: Handlers<Context>
+  #background: Background | undefined
 
   /** @param onFatal Told once when the run cannot go on by itself; stop() has still to be called. */
   constructor(
@@ -51,6 +53,7 @@ export class ConsumerRun<Context> {
     this.#options = options
     this.#mode = mode
     this.#report = report
+    this.#handlers = handlers
     this.#runners = {
       events: new EventRunner(options, handlers, report),
       batches: new BatchRunner(options, handlers, report),
@@ -83,6 +86,8 @@ export class ConsumerRun<Context> {
     const { signal: stopping } = this.#stopping
     const signal = given === undefined ? stopping : AbortSignal.any([given, stopping])
     await unlessAborted(this.#mode.prepare(signal), signal)
+    signal.throwIfAborted()
+    this.#background = this.#mode.startBackground?.(this.#handlers, this.#report)
     this.#starting = this.#join(signal)
     await this.#starting
     await unlessAborted(this.#positioned, signal)
@@ -180,16 +185,20 @@ export class ConsumerRun<Context> {
 
   async #finish(): Promise<void> {
     for (const assignment of this.#assignments.keys()) assignment.end()
-    await Promise.all(this.#assignments.values())
+    await Promise.all([...this.#assignments.values(), this.#background?.stop()])
   }
 
   #abort(reason: OutboxError): void {
     for (const assignment of this.#assignments.keys()) assignment.abort(reason)
+    this.#background?.abort(reason)
   }
 
   /** A handler that ignores its signal must not commit later, nor use a connection that somebody else has by then. */
   async #endBackends(): Promise<void> {
-    await this.#mode.endBackends([...this.#assignments.keys()].flatMap(({ backends }) => backends))
+    await this.#mode.endBackends([
+      ...[...this.#assignments.keys()].flatMap(({ backends }) => backends),
+      ...(this.#background?.backends ?? []),
+    ])
   }
 }
 

@@ -1,11 +1,13 @@
-import { delay, faultPoint, nextDelayMs, OutboxError } from '@oncebox/core'
+import { delay, faultPoint, nextDelayMs } from '@oncebox/core'
 import type { ConsumedRecord } from '@oncebox/kafka'
 import { rerunBackoff, rerunsMax } from '../failing/again.js'
 import type { Attempts } from '../failing/attempts.js'
 import { causeOf } from '../failing/dead-letter.js'
+import { handlerKilled } from '../failing/handler-killed.js'
 import type { Handlers } from '../handlers.js'
 import type { EffectOutcome, PartitionEffects } from '../modes/partition-effects.js'
 import type { ResolvedCommonOptions } from '../options.js'
+import { keyParked } from '../parking/parking-lot.js'
 import { consumedEvent } from '../records/consumed-event.js'
 import { decode } from '../records/decode.js'
 import { markKeyOf } from '../records/mark-key.js'
@@ -97,15 +99,13 @@ export class EventRunner<Context> {
         await faultPoint('consumer.attempt.started')
         alone.isStarted = true
         if (known.kills >= this.#options.killsMax)
-          return await this.#giveUp(effects, subject, known, killed(subject, known), signal)
+          return await this.#giveUp(effects, subject, known, handlerKilled(subject, known), signal)
       }
       const attempt = known.attempts + 1
       const outcome = await this.#attempt(effects, subject, attempt, signal)
       if (outcome.kind !== 'failed') {
         effects.attempts.forget(mark)
-        return outcome.kind === 'handled'
-          ? this.#report.handled(record, envelope, attempt)
-          : this.#report.duplicate(record, envelope, attempt)
+        return this.#reportEnd(subject, outcome, attempt)
       }
       if (outcome.failure === 'unavailable') throw inDoubt(outcome.error)
       if (signal.aborted) throw signal.reason
@@ -119,10 +119,20 @@ export class EventRunner<Context> {
       known = await orInDoubt(effects.attempts.fail(mark, causeOf(outcome.error)))
       alone.isStarted = false
       if (known.attempts >= this.#options.attemptsMax)
-        return await this.#giveUp(effects, subject, known, outcome.error, signal)
+        return await this.#parkOrGiveUp(effects, subject, known, outcome.error, signal)
       this.#report.retrying(record, envelope, attempt, outcome.error)
       await delay(nextDelayMs(this.#options.backoff, known.attempts), signal).catch(() => undefined)
     }
+  }
+
+  #reportEnd(
+    { record, envelope }: Subject,
+    { kind }: Exclude<EffectOutcome, { readonly kind: 'failed' }>,
+    attempt: number,
+  ): void {
+    if (kind === 'handled') this.#report.handled(record, envelope, attempt)
+    else if (kind === 'duplicate') this.#report.duplicate(record, envelope, attempt)
+    else this.#report.parked(record, envelope, attempt - 1, keyParked())
   }
 
   #attempt(
@@ -136,6 +146,24 @@ export class EventRunner<Context> {
     return this.#report.handling(record, envelope, attempt, () =>
       effects.attempt({ subject, signal, work: (context) => this.#handlers.run(event, context) }),
     )
+  }
+
+  /** No attempt in its turn is left. */
+  async #parkOrGiveUp(
+    effects: PartitionEffects<Context>,
+    subject: Subject,
+    known: Attempts,
+    error: unknown,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (this.#options.parking === undefined || effects.park === undefined)
+      return await this.#giveUp(effects, subject, known, error, signal)
+    const outcome = await effects.park({ subject, known, error, signal })
+    if (outcome.kind === 'failed') throw inDoubt(outcome.error)
+    effects.attempts.forget(subject.mark)
+    const { record, envelope } = subject
+    if (outcome.kind === 'duplicate') this.#report.duplicate(record, envelope, known.attempts)
+    else this.#report.parked(record, envelope, known.attempts, error)
   }
 
   async #giveUp(
@@ -153,20 +181,4 @@ export class EventRunner<Context> {
     if (outcome.kind === 'handled') this.#report.deadLettered(record, envelope, known.attempts, error)
     else this.#report.duplicate(record, envelope, known.attempts)
   }
-}
-
-function killed({ record, envelope }: Subject, { kills }: Attempts): OutboxError {
-  return new OutboxError(
-    'CONSUMER_HANDLER_KILLED',
-    `${kills} processes ended while they handled event ${envelope.id} alone`,
-    {
-      details: {
-        id: envelope.id,
-        topic: record.topic,
-        partition: record.partition,
-        offset: String(record.offset),
-        kills,
-      },
-    },
-  )
 }

@@ -23,7 +23,17 @@ import {
 } from '../fixture.js'
 
 export type Conduct = Partial<
-  Pick<ProgramSettings, 'batches' | 'options' | 'failing' | 'killAtValue' | 'handlerMs' | 'group'>
+  Pick<
+    ProgramSettings,
+    | 'batches'
+    | 'options'
+    | 'parking'
+    | 'failing'
+    | 'killAtValue'
+    | 'killInQueueAtValue'
+    | 'handlerMs'
+    | 'group'
+  >
 >
 
 export class Bed implements AsyncDisposable {
