@@ -9,7 +9,11 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{packages,internal}/*/src/**/*.test.ts', 'conformance/src/**/*.test.ts'],
+          include: [
+            '{packages,internal}/*/src/**/*.test.ts',
+            'conformance/src/**/*.test.ts',
+            'docs/*.test.ts',
+          ],
         },
       },
       {

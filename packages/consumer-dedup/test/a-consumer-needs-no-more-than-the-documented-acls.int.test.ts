@@ -7,24 +7,31 @@ import {
   type SecuredKafka,
   type TestDatabase,
 } from '@internal/stack'
+import { createConsumer, PermanentError, type KafkaOptions } from '@oncebox/consumer-dedup'
+import { defineTopic } from '@oncebox/core'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import { createInboxDatabase, defineOrders, effects, events, happens, publish } from './fixture.js'
 import { effectConsumer, openPool, type OrdersConsumer } from './positions.js'
 
 // The names of the document: the broker is this file's own.
-const [user, group] = ['billing', 'billing']
+const [user, group, writer] = ['billing', 'billing', 'taxes']
 const page = new URL('../../../docs/operations/kafka-access.md', import.meta.url)
 const orders = defineOrders('orders')
+const taxes = defineTopic('taxes', { events: { 'tax.due': z.object({ orderId: z.string() }) } })
+const deadLetterTopic = 'taxes.dead-letters'
 
 let kafka: SecuredKafka
 let database: TestDatabase
 let pool: pg.Pool
 
 beforeAll(async () => {
-  kafka = await startSecuredKafka({ users: [user] })
-  await createNamedTopic(orders.name, kafka.admin)
-  for (const command of aclCommandsFor(await readFile(page, 'utf8'), user)) await kafka.kafkaAcls(command)
+  kafka = await startSecuredKafka({ users: [user, writer] })
+  for (const topic of [orders.name, taxes.name, deadLetterTopic]) await createNamedTopic(topic, kafka.admin)
+  const document = await readFile(page, 'utf8')
+  for (const command of [user, writer].flatMap((one) => aclCommandsFor(document, one)))
+    await kafka.kafkaAcls(command)
   database = await createInboxDatabase()
   pool = openPool(database.url)
 })
@@ -34,15 +41,14 @@ afterAll(async () => {
   await kafka[Symbol.asyncDispose]()
 })
 
-const newConsumer = (password = kafka.password(user)): OrdersConsumer =>
-  effectConsumer(orders, pool, {
-    group,
-    kafka: {
-      brokers: kafka.listeners.sasl,
-      ssl: { ca: kafka.authority },
-      sasl: { mechanism: 'scram-sha-512', username: user, password },
-    },
-  })
+const accessOf = (username: string, password = kafka.password(username)): KafkaOptions => ({
+  brokers: kafka.listeners.sasl,
+  ssl: { ca: kafka.authority },
+  sasl: { mechanism: 'scram-sha-512', username, password },
+})
+
+const newConsumer = (password?: string): OrdersConsumer =>
+  effectConsumer(orders, pool, { group, kafka: accessOf(user, password) })
 
 test('with exactly those it joins its group, handles an event and commits its offset', async () => {
   const consumer = newConsumer()
@@ -102,4 +108,60 @@ test('with a wrong password it does not start, and no retry is made of that', as
   const consumer = newConsumer('wrong')
   await expect(consumer.start()).rejects.toMatchObject({ code: 'KAFKA_AUTHENTICATION_FAILED' })
   await consumer.stop()
+})
+
+/** It sends for the first event, and writes a dead letter for the second. */
+function newWriter() {
+  const consumer = createConsumer({
+    group: writer,
+    topics: [orders],
+    kafka: accessOf(writer),
+    mode: 'kafka',
+    source: 'taxes',
+    outputs: [taxes],
+    deadLetterTopic,
+  })
+  consumer.on('order.placed', async ({ payload }, { send }) => {
+    if (payload.value === 1) throw new PermanentError('no tax for this one')
+    send('tax.due', { orderId: payload.orderId })
+  })
+  return consumer
+}
+
+test('with exactly those of a consumer that writes to Kafka it sends, and writes a dead letter', async () => {
+  const consumer = newWriter()
+  const told = [happens('consumerHandled', writer), happens('consumerDeadLettered', writer)]
+  await publish(orders, events(2), kafka.admin.brokers, kafka.admin.sasl)
+  await consumer.start()
+  await Promise.all(told)
+  await consumer.stop()
+  expect(consumer.failure).toBe(undefined)
+})
+
+test('without its transactional ids, or Read on a topic that it writes to, it stops and says which ACL it lacks', async () => {
+  const missing: readonly Acl[] = [
+    {
+      user: writer,
+      operation: 'Write',
+      resource: 'transactional-id',
+      name: `oncebox-consumer:${writer}:`,
+      prefixed: true,
+    },
+    { user: writer, operation: 'Read', resource: 'topic', name: taxes.name },
+  ]
+  for (const acl of missing) {
+    await kafka.revoke([acl])
+    const consumer = newWriter()
+    const failed = happens('consumerFailed', writer)
+    await publish(orders, events(1), kafka.admin.brokers, kafka.admin.sasl)
+    await consumer.start().catch(() => undefined) // without its transactional ids it does not even start
+    expect(await failed).toMatchObject({
+      error: {
+        code: 'KAFKA_AUTHORIZATION_FAILED',
+        details: { operation: acl.operation, resourceType: acl.resource },
+      },
+    })
+    await consumer.stop()
+    await kafka.grant([acl])
+  }
 })
