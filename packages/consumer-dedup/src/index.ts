@@ -14,6 +14,15 @@ export type {
   Send,
 } from './event.js'
 export type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+export {
+  ConsumerLetters,
+  consumerLetterStates,
+  letterUnknown,
+  type ConsumerLetter,
+  type ConsumerLetterState,
+  type LetterCount,
+  type LetterSelection,
+} from './failing/consumer-letters.js'
 export type { ReplayResult } from './failing/replay.js'
 export type { PartitionLag } from './lag/partition-lag.js'
 export { readConsumerLag, readGroupLag, type StandingPartition } from './lag/read-lag.js'

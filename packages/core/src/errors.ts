@@ -239,6 +239,10 @@ export const errorCodes = {
     false,
     'read the cause and correct it, or name a deadLetterTopic, or set exhausted to skip; then start the consumer again',
   ),
+  CONSUMER_DEAD_LETTER_UNKNOWN: row(
+    false,
+    'look which there are: oncebox dead-letters list --consumer NAME --state all',
+  ),
   CONSUMER_KEY_PARKED: row(
     true,
     'none: an earlier event of its key failed and waits for its next attempt; this one runs after it',

@@ -1,15 +1,12 @@
 import { OutboxError } from '@oncebox/core'
-import {
-  DeadLetterDesk,
-  deadLetterStates,
-  type DeadLetter,
-  type DeadLetterCopy,
-  type DeadLetterState,
-} from '@oncebox/relay'
+import { DeadLetterDesk, deadLetterStates, type DeadLetter, type DeadLetterState } from '@oncebox/relay'
+import { consumerLetterStates } from '@oncebox/consumer-dedup'
 import { defineCommand, type Values } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
 import { age, table } from '../table.js'
+import { consumerOnly, consumerOptions, runForConsumer } from './consumer-letters.js'
+import { payloadOf, print, printable, whole } from './letter-output.js'
 
 const help = `oncebox dead-letters list [--state STATE] [--topic T] [--key K] [--limit N] [--after NUMBER] [--json]
 oncebox dead-letters show LETTER [--json]
@@ -28,6 +25,21 @@ an event. The relay does what was asked for within about a second, in order.
   --limit N       at most so many; 100 unless given
   --after NUMBER  only letters behind this one, for the next page
   --config FILE   as for oncebox relay, with the same environment variables
+
+oncebox dead-letters list --consumer NAME [--state STATE] [--limit N] [--after NUMBER] [--json]
+oncebox dead-letters show LETTER --consumer NAME [--json]
+oncebox dead-letters replay LETTER... | --type T | --code C | --all --consumer NAME [--yes] [--json]
+oncebox dead-letters discard LETTER... | --type T | --code C | --all --consumer NAME [--yes] [--json]
+
+Events that a consumer has given up. Without --yes nothing is done, and what would be is counted.
+
+  replay          back into the queues of their keys, in order, before what waits there: a running process of the
+                  consumer runs its handler on them within seconds. What fails again is a dead letter again
+  discard         never run; the copy stays
+  --state STATE   ${consumerLetterStates.join(', ')}, or all; dead unless given
+  --type T        only events of this type
+  --code C        only those that failed with this code
+  --database URL  default: ONCEBOX_DATABASE_URL, or db of --config FILE
 `
 
 const options = {
@@ -38,17 +50,25 @@ const options = {
   after: { type: 'string' },
   config: { type: 'string' },
   json: { type: 'boolean' },
+  ...consumerOptions,
 } as const
 
 /** `oncebox dead-letters`. */
 export const deadLetters = defineCommand({
   name: 'dead-letters',
-  synopsis: 'dead-letters list | show | requeue | discard',
-  summary: 'events that their topic could not take',
+  synopsis: 'dead-letters list | show | requeue | discard | replay',
+  summary: 'events that their topic could not take, or that a consumer has given up',
   help,
   options,
   takesWords: true,
   async run(values, [action = '', ...letters]) {
+    if (values.consumer !== undefined) return await runForConsumer(values.consumer, values, action, letters)
+    const ofConsumers = consumerOnly.find((option) => values[option] !== undefined)
+    if (ofConsumers !== undefined || action === 'replay')
+      throw new OutboxError(
+        'CLI_USAGE',
+        `${ofConsumers === undefined ? 'replay' : `--${ofConsumers}`} is for dead letters of a consumer: --consumer NAME`,
+      )
     const act = actions.get(action)
     if (act === undefined)
       throw new OutboxError(
@@ -146,13 +166,6 @@ function statesOf(state: string): readonly DeadLetterState[] {
   throw new OutboxError('CLI_USAGE', `--state ${state}: it must be ${deadLetterStates.join(', ')} or all`)
 }
 
-function whole(option: string, text: string | undefined, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (/^\d{1,16}$/.test(text) && value >= min && value <= max) return value
-  throw new OutboxError('CLI_USAGE', `${option} ${text}: it must be a whole number from ${min} to ${max}`)
-}
-
 const row = ({ number, state, setAsideAt, topic, key, id, code }: DeadLetter): readonly string[] => [
   String(number),
   state,
@@ -163,22 +176,5 @@ const row = ({ number, state, setAsideAt, topic, key, id, code }: DeadLetter): r
   code ?? '',
 ]
 
-/** As text where it is UTF-8, else as base64. */
-function payloadOf({
-  payload,
-}: DeadLetterCopy): { payload: string | null } | { payloadBase64: string; payload: null } {
-  if (payload === null) return { payload: null }
-  const text = payload.toString('utf8')
-  return Buffer.from(text, 'utf8').equals(payload)
-    ? { payload: text }
-    : { payloadBase64: payload.toString('base64'), payload: null }
-}
-
 const keyMax = 40
 const short = (text: string): string => (text.length > keyMax ? `${text.slice(0, keyMax - 1)}…` : text)
-
-/** What a terminal would take as a command is shown as an escape. */
-const printable = (text: string): string =>
-  text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => JSON.stringify(character).slice(1, -1))
-
-const print = (line: string): void => void process.stdout.write(`${line}\n`)

@@ -5,7 +5,12 @@ import type { ConsumerRecord } from '../records/record.js'
  * The queue in which an event waits: its key, or the event itself when it has none. A UUID made from a hash: keys may be
  * larger than an index row.
  */
-export function queueOf({ key, topicId, partition, offset }: ConsumerRecord): string {
+export function queueOf({
+  key,
+  topicId,
+  partition,
+  offset,
+}: Pick<ConsumerRecord, 'key' | 'topicId' | 'partition' | 'offset'>): string {
   const hash = createHash('sha256')
   if (key === null) hash.update(`event ${topicId}/${partition}/${offset}`)
   else hash.update('key ').update(key)
