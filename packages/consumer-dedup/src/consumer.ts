@@ -217,6 +217,8 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
 
   onBatch(handler: BatchHandler<Context, AnyEventOf<Topics>>): void {
     this.#assertNotStarted()
+    if (this.#options.keysInParallel > 1)
+      throw invalid('onBatch() is handed events together, and keysInParallel has them run each alone')
     // It is given events of the topics of this consumer only, validated.
     this.#handlers.setForBatches(handler)
   }

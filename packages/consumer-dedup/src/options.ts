@@ -46,6 +46,11 @@ export interface CommonOptions<Topics extends readonly AnyTopic[]> {
   readonly deadLetterTopic?: string
   /** Partitions handled in parallel. Default 4. */
   readonly concurrency?: number
+  /**
+   * Events of one partition with different keys that are handled at once, each alone; those of one key in order. Default 1. In
+   * the modes `inbox` without a filter, `redis` and `at-least-once`, with handlers of single events.
+   */
+  readonly keysInParallel?: number
   readonly batch?: {
     /**
      * Events that are handled in one step: one transaction, or one call of a batch handler. They succeed together; when
@@ -149,6 +154,7 @@ export interface ResolvedCommonOptions {
   readonly parking: ResolvedParking | undefined
   readonly deadLetterTopic: string | undefined
   readonly concurrency: number
+  readonly keysInParallel: number
   /** Undefined: as the mode and the handlers suggest. */
   readonly eventsTogetherMax: number | undefined
   readonly sessionTimeoutMs: number
@@ -203,10 +209,12 @@ export function resolveDatabaseOptions<Tx>(
   options: DatabaseOptions<Tx, readonly AnyTopic[]>,
 ): ResolvedDatabaseOptions<Tx> {
   const { mode, db, outbox, filter, isolation } = options
-  const common = resolveCommonOptions(options)
+  const common = resolveCommonOptions(options, mode)
   if (common.deadLetterTopic !== undefined && outbox === undefined)
     throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
   if (filter !== undefined && mode !== 'inbox') throw invalid('a filter belongs to the mode inbox')
+  if (filter !== undefined && common.keysInParallel > 1)
+    throw invalid('keysInParallel and a filter: what the filter keeps away counts for the events behind it')
   // Marks of another consumer would keep events away that this one has never had.
   if (filter !== undefined && filter.consumer !== common.name)
     throw invalid(
@@ -258,7 +266,7 @@ function resolveGroupOptions(
   options: GroupOptions<readonly AnyTopic[]>,
   mode: ResolvedGroupOptions['mode'],
 ): ResolvedGroupOptions {
-  const common = resolveCommonOptions(options)
+  const common = resolveCommonOptions(options, mode)
   if (common.parking !== undefined)
     throw invalid(`parkKey needs a database, in which events wait: mode ${mode} has none`)
   return {
@@ -276,10 +284,18 @@ function resolveGroupOptions(
   }
 }
 
+/** Why events of a partition cannot be handled at once. */
+const oneAfterTheOther: Readonly<Record<string, string>> = {
+  position: 'the position moves in the transaction of each event',
+  kafka: 'the offset moves in the transaction of each event',
+  'at-most-once': 'the offset is committed before the events',
+}
+
 type AnyRetry = Omit<RetryOptions, 'parking'> & Partial<Pick<ParkingRetry, 'parking'>>
 
 function resolveCommonOptions(
   options: Omit<CommonOptions<readonly AnyTopic[]>, 'retry'> & { readonly retry?: AnyRetry | undefined },
+  mode: string,
 ): ResolvedCommonOptions {
   const { retry = {}, fetch = {}, position = {}, batch = {}, lag = {} } = options
   const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
@@ -299,6 +315,7 @@ function resolveCommonOptions(
     parking: retry.parking === undefined ? undefined : resolveParking(retry.parking),
     deadLetterTopic: options.deadLetterTopic,
     concurrency: within('concurrency', options.concurrency, 4, 1, 256),
+    keysInParallel: within('keysInParallel', options.keysInParallel, 1, 1, 256),
     eventsTogetherMax:
       batch.eventsMax === undefined
         ? undefined
@@ -334,6 +351,12 @@ function resolveCommonOptions(
     },
   }
   if (resolved.topics.size === 0) throw invalid('topics is empty')
+  if (resolved.keysInParallel > 1) {
+    const why = oneAfterTheOther[mode]
+    if (why !== undefined) throw invalid(`keysInParallel is not for mode ${mode}: ${why}`)
+    if ((resolved.eventsTogetherMax ?? 1) > 1)
+      throw invalid('keysInParallel and batch.eventsMax: events run at once each alone, or together')
+  }
   if (resolved.topics.size !== options.topics.length) throw invalid('topics names a topic twice')
   if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
   if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))

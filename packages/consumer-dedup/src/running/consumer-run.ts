@@ -59,6 +59,7 @@ export class ConsumerRun<Context> {
       batches: new BatchRunner(options, handlers, report),
       eventsTogetherMax:
         options.eventsTogetherMax ?? (handlers.takesBatches ? eventsTogetherMax : mode.eventsTogetherMax),
+      keysInParallel: options.keysInParallel,
     }
     this.#lagMonitor = new LagMonitor(options.lag, report, async (signal) => {
       const assigned = this.#current?.assigned

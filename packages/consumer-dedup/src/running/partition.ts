@@ -4,12 +4,36 @@ import type { ResolvedCommonOptions } from '../options.js'
 import { positionLost, type PartitionKey } from '../positions/position-store.js'
 import type { BatchRunner } from './batch-runner.js'
 import type { EventRunner } from './event-runner.js'
+import { KeyOrder } from './key-order.js'
 
 export interface Runners<Context> {
   readonly events: EventRunner<Context>
   readonly batches: BatchRunner<Context>
   /** Events that are handled in one step. */
   readonly eventsTogetherMax: number
+  /** Events with different keys that run at once, of one partition. */
+  readonly keysInParallel: number
+}
+
+/** When the position is due to be written inside a batch. */
+class Pace {
+  readonly #every: ResolvedCommonOptions['position']
+  #events = 0
+  #since = performance.now()
+
+  constructor(every: ResolvedCommonOptions['position']) {
+    this.#every = every
+  }
+
+  /** @param events So many more have ended. */
+  isDue(events: number): boolean {
+    this.#events += events
+    const now = performance.now()
+    if (this.#events < this.#every.eventsMax && now - this.#since < this.#every.intervalMs) return false
+    this.#events = 0
+    this.#since = now
+    return true
+  }
 }
 
 /**
@@ -84,21 +108,67 @@ export class Partition<Context> {
     end: bigint,
     isStopping: () => boolean,
   ): Promise<boolean> {
-    const { eventsMax, intervalMs } = this.#options.position
-    let events = 0
-    let since = performance.now()
+    const pace = new Pace(this.#options.position)
     for (let at = 0; at < records.length;) {
       if (isStopping()) return false
+      const isAlone = (records[at]?.offset ?? 0n) < this.#aloneUntil
+      if (this.#runners.keysInParallel > 1 && !isAlone)
+        return await this.#handleInParallel(records.slice(at), end, isStopping, pace)
       const handled = await this.#handleSome(records, at, end)
       at += handled
-      events += handled
-      if (events >= eventsMax || performance.now() - since >= intervalMs) {
-        await this.effects.pass(this.#next, end)
-        events = 0
-        since = performance.now()
-      }
+      if (pace.isDue(handled)) await this.effects.pass(this.#next, end)
     }
     return true
+  }
+
+  /**
+   * Events with different keys at once. The position passes what has ended up to the first that has not. Whatever goes wrong,
+   * nothing is running any more when this has returned.
+   */
+  async #handleInParallel(
+    records: readonly ConsumedRecord[],
+    end: bigint,
+    isStopping: () => boolean,
+    pace: Pace,
+  ): Promise<boolean> {
+    const { events, keysInParallel } = this.#runners
+    const order = new KeyOrder(
+      records.map(({ key }) => key?.toString('latin1') ?? null),
+      keysInParallel,
+    )
+    const failing = new AbortController()
+    const signal = AbortSignal.any([this.signal, failing.signal])
+    const running = new Set<Promise<void>>()
+    let ended = 0
+    const run = async (index: number, record: ConsumedRecord): Promise<void> => {
+      try {
+        await events.run(this.effects, record, { alone: false, signal })
+        order.end(index)
+        ended += 1
+      } catch (error) {
+        failing.abort(error) // the first one counts
+      }
+    }
+    const begin = (): void => {
+      while (running.size < keysInParallel && !signal.aborted) {
+        const index = order.take(isStopping())
+        const record = index === undefined ? undefined : records[index]
+        if (index === undefined || record === undefined) return
+        const task = run(index, record).finally(() => running.delete(task))
+        running.add(task)
+      }
+    }
+    for (begin(); running.size > 0; begin()) {
+      await Promise.race(running)
+      const last = records[order.prefix - 1]
+      if (last !== undefined) this.#next = last.offset + 1n
+      const isDue = pace.isDue(ended)
+      ended = 0
+      if (isDue && !signal.aborted)
+        await this.effects.pass(this.#next, end).catch((error: unknown) => failing.abort(error))
+    }
+    signal.throwIfAborted()
+    return order.prefix === records.length
   }
 
   /** Together where that is possible, else one. */

@@ -27,6 +27,7 @@ export class TransactionalSender {
   readonly #client: KafkaClient
   readonly #options: TransactionalSenderOptions
   #session: TransactionSession | undefined
+  #last: Promise<void> = Promise.resolve()
   #isClosed = false
 
   constructor(client: KafkaClient, options: TransactionalSenderOptions) {
@@ -52,7 +53,14 @@ export class TransactionalSender {
   }
 
   /** All or nothing. @throws KafkaFailure whose `outcome` says what became of it, OutboxError */
-  async send({ outputs = [], offsets }: Sending): Promise<void> {
+  async send(sending: Sending): Promise<void> {
+    // One after the other: events with different keys may fail for good at once.
+    const sent = this.#last.then(() => this.#send(sending))
+    this.#last = sent.catch(() => undefined)
+    await sent
+  }
+
+  async #send({ outputs = [], offsets }: Sending): Promise<void> {
     const session = await this.open()
     const partitions = await outputRecords(this.#client, outputs, this.#options.compression)
     if (partitions.length === 0 && offsets === undefined) return
