@@ -17,8 +17,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 // Examples that do not compile are worse than none. Every ```ts block of the pages below is type-checked against the workspace.
 //
 // - A block whose first line is `// name.ts` is that file; other blocks of its page can import it.
-// - A block with imports begins a module; one without goes on where the block before it ended.
 // - What a reader has and the page does not show is in a comment of the page, `<!-- ts … -->`, before the block that needs it.
+// - A block with imports, its own or in such a comment, begins a module; one without goes on where the block before it ended.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const pages = [
@@ -138,8 +138,8 @@ function modulesOf(page: string): Module[] {
     }
     const name = /^\/\/ ([\w./-]+\.m?[tj]s)\b/.exec(block.code)?.[1]
     const last = modules.at(-1)
-    if (last !== undefined && name === undefined && !/^import /m.test(block.code))
-      last.blocks.push(...hidden, block)
+    const imports = [...hidden, block].some(({ code }) => /^import /m.test(code))
+    if (last !== undefined && name === undefined && !imports) last.blocks.push(...hidden, block)
     else modules.push({ name: name ?? `example-${modules.length + 1}.ts`, blocks: [...hidden, block] })
     hidden = []
   }
