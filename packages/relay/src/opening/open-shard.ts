@@ -15,7 +15,7 @@ import { decodePosition, encodePosition, type Position } from '../position.js'
 import type { WindowKey } from '../publishing/confirmation.js'
 import { beginning } from '../reading/snapshot.js'
 import { claimShard } from '../sharing/claim-shard.js'
-import { shardCondition, type ShardDefinition } from '../sharing/shard-map.js'
+import { shardCondition, shardSelection, type ShardDefinition } from '../sharing/shard-map.js'
 import { readDatabaseState, type DatabaseState } from './database-state.js'
 import { ensureGenesis, recordInitialised } from './genesis.js'
 import { diverged, provePosition } from './prove-position.js'
@@ -29,6 +29,8 @@ export interface OpenShard {
   readonly lifeToken: string
   /** Which rows of outbox.events are its own, as SQL; empty for all. */
   readonly condition: string
+  /** The same as arguments of outbox.live_window. */
+  readonly selection: string
   readonly progress: TopicDescription
   readonly session: TransactionSession
   readonly position: Position
@@ -138,10 +140,22 @@ export async function openShard(request: OpenShardRequest): Promise<OpenShard> {
     if (found !== null && position === last && session.claimOffset - found.offset > renewedBehind)
       await session.publish({ partitions: [progressRecord(progress, shard, found.value)] })
     const condition = shardCondition(definition, state.map)
+    const selection = shardSelection(definition, state.map)
     const confirmed = await readConfirmed(database.reader, shard, generation)
     refuseLostPosition(shard, position, confirmed)
     const { lifeToken } = state
-    return { shard, epoch, incarnation, lifeToken, condition, progress, session, position, confirmed }
+    return {
+      shard,
+      epoch,
+      incarnation,
+      lifeToken,
+      condition,
+      selection,
+      progress,
+      session,
+      position,
+      confirmed,
+    }
   } catch (error) {
     await session.close()
     throw error

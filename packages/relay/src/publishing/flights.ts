@@ -2,6 +2,8 @@ import type { EncodedBatch } from './encoded-batch.js'
 
 interface Flight {
   readonly batch: EncodedBatch
+  /** Everything is acknowledged, and EndTxn is on its way. */
+  readonly ending: Promise<void>
   readonly done: Promise<void>
 }
 
@@ -24,10 +26,20 @@ export class Flights {
     return this.#flights.at(-1)?.done
   }
 
-  add(batch: EncodedBatch, done: Promise<void>): void {
+  /** @param publish Told what to call when the batch is about to be committed. */
+  add(batch: EncodedBatch, publish: (onEnding: () => void) => Promise<void>): void {
+    let onEnding: () => void = () => undefined
+    const ending = new Promise<void>((resolve) => (onEnding = resolve))
+    const done = publish(onEnding)
     // Awaited as long as it is in flight; this only keeps an early failure from counting as unhandled.
     done.catch(() => undefined)
-    this.#flights.push({ batch, done })
+    this.#flights.push({ batch, ending, done })
+  }
+
+  /** Resolves when the newest is about to be committed. Rejects as it does. */
+  async newestEnding(): Promise<void> {
+    const newest = this.#flights.at(-1)
+    if (newest !== undefined) await Promise.race([newest.ending, newest.done])
   }
 
   async landFirst(): Promise<void> {

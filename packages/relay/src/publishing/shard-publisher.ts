@@ -85,13 +85,14 @@ export class ShardPublisher {
 
   constructor(request: PublishShardRequest) {
     const { open, options, database, kafka, signal } = request
-    const { shard, epoch, lifeToken, condition, position } = open
+    const { shard, epoch, lifeToken, condition, selection, position } = open
     this.#request = request
     this.#reader = request.openReader(database.reader, {
       shard,
       epoch,
       lifeToken,
       condition,
+      selection,
       bytesMax: options.bytesMax,
       keepTransactionsWhole: options.keepTransactionsWhole,
     })
@@ -190,9 +191,11 @@ export class ShardPublisher {
         continue
       }
       const { batch } = next
-      this.#flights.add(batch, this.#publish(next))
+      this.#flights.add(batch, (onEnding) => this.#publish(next, onEnding))
       if (this.#flights.count > 1) await this.#flights.landFirst()
-      if (this.#cursor.to === undefined || !batch.whole) await this.#flights.landAll()
+      if (!batch.whole) await this.#flights.landAll()
+      // A trickle is looked at again when its batch has nothing but EndTxn before it: earlier, its batches would be smaller.
+      else if (this.#cursor.to === undefined) await this.#flights.newestEnding()
       if (batch.halt !== undefined) throw batch.halt.error
     }
     await this.#flights.landAll()
@@ -247,7 +250,7 @@ export class ShardPublisher {
   }
 
   /** One Kafka transaction. Moves the cursor before its first await, so that the next page can be read meanwhile. */
-  async #publish(read: ReadBatch): Promise<void> {
+  async #publish(read: ReadBatch, onEnding: () => void): Promise<void> {
     const { page, batch, complete } = read
     const { open, wakeup } = this.#request
     const startedMs = performance.now()
@@ -267,7 +270,7 @@ export class ShardPublisher {
     this.#position = position
     this.#cursor = cursorAfter(position)
     wakeup.reset()
-    const receipt = await this.#commit(batch, position)
+    const receipt = await this.#commit(batch, position, onEnding)
     if (complete) this.#confirmation.completed(position.window)
     this.#limit.committed()
     if (this.#halt.passes(batch, complete)) this.#request.observer.resumed()
@@ -298,14 +301,18 @@ export class ShardPublisher {
     }
   }
 
-  async #commit(batch: EncodedBatch, position: Position): Promise<Receipt> {
+  async #commit(batch: EncodedBatch, position: Position, onEnding?: () => void): Promise<Receipt> {
     const { open } = this.#request
     const partitions = [...batch.partitions, positionRecord(open.progress, open.shard, position)]
     // The session holds a batch back behind one that is undecided. One that was refused before this call is not ahead of it
     // any more: without the gate, the position would pass what was refused, and lose it.
     const gate = Promise.all([this.#recorded, this.#flights.landed])
     this.#request.observer.publishing(batch.topics)
-    const receipt = await open.session.publish({ partitions, gate })
+    const receipt = await open.session.publish({
+      partitions,
+      gate,
+      ...(onEnding === undefined ? {} : { onEnding }),
+    })
     this.#committed = position
     this.#confirmation.placed(receipt)
     return receipt

@@ -47,13 +47,18 @@ export function readWindow(page: WindowPage): string {
   return copyPage(rowsOfWindow(page), page)
 }
 
+export interface LivePage extends Pick<WindowPage, 'from' | 'rowsMax' | 'bytesMax'> {
+  /** Which rows are the shard's own, as arguments of the function. */
+  readonly selection: string
+}
+
 /**
  * As {@link readWindow}, of a window that ends with the snapshot of the transaction it runs in, which must be REPEATABLE
  * READ: everything that is visible in it is visible in `to`. So `to` need not be known before, which saves a round trip.
+ * A function, whose plan the server keeps.
  */
-export function readWindowUntilNow(page: Omit<WindowPage, 'to' | 'ended' | 'after'>): string {
-  return copyPage(liveRows(page), page)
-}
+export const readWindowUntilNow = ({ from, selection, rowsMax, bytesMax }: LivePage): string =>
+  `copy (select * from outbox.live_window('${from.xmax}', '{${from.open.join(',')}}', ${selection}, ${rowsMax}, ${bytesMax})) to stdout (format binary)`
 
 /** The rows behind `from`, as the transaction of the read shows them. */
 export function liveRows(
@@ -131,8 +136,10 @@ interface LiveRanges {
 const standsStillMs = 10_000
 
 /** Settings of a read, for its transaction only. */
-export const readSettings = (backlog: boolean): string =>
-  `set local idle_in_transaction_session_timeout = ${standsStillMs}; ${plannerSettings(backlog)}`
+export const readSettings = (backlog: boolean): string => `${liveSettings} ${plannerSettings(backlog)}`
+
+/** Those of a live read: the function brings the planner's. */
+export const liveSettings = `set local idle_in_transaction_session_timeout = ${standsStillMs};`
 
 /** Statistics are always wrong after TRUNCATE, so the planner is led. */
 export function plannerSettings(backlog: boolean): string {

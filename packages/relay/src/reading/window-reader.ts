@@ -23,7 +23,7 @@ import {
   type TransactionsBehind,
   type TransactionsPage,
 } from './read-transactions.js'
-import { columns, readSettings, readWindow, readWindowUntilNow } from './read-window.js'
+import { columns, liveSettings, readSettings, readWindow, readWindowUntilNow } from './read-window.js'
 import { endedSince, isEmptyWindow, type Snapshot } from './snapshot.js'
 
 /** Where reading stands: at the start of the next window (`after` 0), or inside one. */
@@ -70,6 +70,8 @@ export interface WindowReaderOptions {
   readonly lifeToken: string
   /** Which rows are the shard's own, as SQL; empty for all. */
   readonly condition: string
+  /** The same as arguments of outbox.live_window. */
+  readonly selection: string
   readonly bytesMax: number
   readonly keepTransactionsWhole: boolean
 }
@@ -125,11 +127,11 @@ export class WindowReader implements PageReader {
 
   /** Snapshot and rows in one round trip, the proof in the next, while the rows are encoded and sent. */
   async #readLive({ from, anchor }: Cursor, bounds: PageBounds): Promise<Page | undefined> {
-    const { condition, keepTransactionsWhole } = this.#options
-    const page = { ...bounds, from, condition }
-    const copy = new CopyQuery(
-      `begin isolation level repeatable read read only; ${readSettings(false)} ${selectSnapshot}; ${keepTransactionsWhole ? readTransactionsUntilNow(page) : readWindowUntilNow(page)}`,
-    )
+    const { condition, selection, keepTransactionsWhole } = this.#options
+    const read = keepTransactionsWhole
+      ? `${readSettings(false)} ${selectSnapshot}; ${readTransactionsUntilNow({ ...bounds, from, condition })}`
+      : `${liveSettings} ${selectSnapshot}; ${readWindowUntilNow({ ...bounds, from, selection })}`
+    const copy = new CopyQuery(`begin isolation level repeatable read read only; ${read}`)
     this.#client.query(copy)
     const proven = this.#prove(anchor)
     proven.catch(() => undefined) // awaited here, or by whoever publishes the page

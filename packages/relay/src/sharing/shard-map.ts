@@ -117,6 +117,14 @@ export function shardCondition(definition: ShardDefinition, { lanes }: ShardMap)
   return conditions.join(' and ')
 }
 
+/** The same as arguments of outbox.live_window: buckets from and to, topics, and whether they are those of the shard or of others. */
+export function shardSelection(definition: ShardDefinition, { lanes }: ShardMap): string {
+  const isDefault = definition.lane === defaultLane
+  const topics = [...lanes].filter(([, lane]) => isDefault || lane === definition.lane)
+  const list = topics.map(([topic]) => quoteLiteral(topic)).join(', ')
+  return `${definition.bucketFrom}, ${definition.bucketTo}, array[${list}]::text[], ${!isDefault}`
+}
+
 /** As quote_literal of PostgreSQL, whatever standard_conforming_strings says. */
 function quoteLiteral(text: string): string {
   const doubled = text.replaceAll("'", "''")
