@@ -102,7 +102,7 @@ export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends
 
 /** What the modes without a database take. */
 export interface GroupOptions<Topics extends readonly AnyTopic[]> extends CommonOptions<Topics> {
-  /** What becomes of an event that cannot be handled, where there is no `deadLetterTopic`. Default `stop`: of the consumer. */
+  /** What becomes of an event that cannot be handled, where there is no `deadLetterTopic`. Default `stop`: of the consumer; in `at-most-once`, where it is gone whatever happens, `skip`. */
   readonly exhausted?: 'stop' | 'skip'
   /** Of the transactions that write dead letters and, in `kafka` mode, everything else. Default 30,000. */
   readonly transactionTimeoutMs?: number
@@ -272,7 +272,10 @@ function resolveGroupOptions(
   return {
     ...common,
     mode,
-    exhausted: oneOf('exhausted', options.exhausted ?? 'stop', ['stop', 'skip']),
+    exhausted: oneOf('exhausted', options.exhausted ?? (mode === 'at-most-once' ? 'skip' : 'stop'), [
+      'stop',
+      'skip',
+    ]),
     transactionTimeoutMs: within(
       'transactionTimeoutMs',
       options.transactionTimeoutMs,

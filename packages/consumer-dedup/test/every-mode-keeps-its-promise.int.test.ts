@@ -25,7 +25,10 @@ describe.each(modes)('a consumer in mode $name', (mode) => {
       const given = sent.filter(({ value }) => value === 7 || value === 12)
       await bed.publish(sent)
       const failing = mode.mode === 'at-most-once' ? {} : { 3: 1, 20: 2 }
-      const consumer = bed.start({ failing: { 7: 'permanent', 12: -1, ...failing } })
+      const consumer = bed.start({
+        batches: mode.takesBatches || mode.mode === 'at-most-once',
+        failing: { 7: 'permanent', 12: -1, ...failing },
+      })
       const rest = sent.filter((one) => !given.includes(one))
       await bed.untilDone(rest)
       await eventually(async () => (await bed.deadLetters()).length === given.length)

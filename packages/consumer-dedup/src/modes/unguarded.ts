@@ -20,12 +20,7 @@ abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
   }
 
   async attempt({ signal, work }: Attempt<HandlerContext>): Promise<EffectOutcome> {
-    return await this.#run(() => work({ signal }))
-  }
-
-  async attemptTogether({ subjects, signal, work }: BatchAttempt<HandlerContext>): Promise<BatchOutcome> {
-    const outcome = await this.#run(() => work(subjects, { signal }))
-    return outcome.kind === 'failed' ? outcome : { kind: 'handled', duplicates: new Set() }
+    return await this.run(() => work({ signal }))
   }
 
   override async close(): Promise<void> {
@@ -41,7 +36,7 @@ abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
     }
   }
 
-  async #run(work: () => Promise<void>): Promise<EffectOutcome> {
+  protected async run(work: () => Promise<void>): Promise<EffectOutcome> {
     try {
       await work()
     } catch (error) {
@@ -54,6 +49,11 @@ abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
 
 /** `at-least-once`: the offset is committed after the handler. A crash between the two runs the handler again. */
 export class AtLeastOncePartition extends UnguardedPartition {
+  async attemptTogether({ subjects, signal, work }: BatchAttempt<HandlerContext>): Promise<BatchOutcome> {
+    const outcome = await this.run(() => work(subjects, { signal }))
+    return outcome.kind === 'failed' ? outcome : { kind: 'handled', duplicates: new Set() }
+  }
+
   async pass(next: bigint): Promise<void> {
     await faultPoint('consumer.offset.due')
     await this.position.commit(next)
@@ -63,7 +63,8 @@ export class AtLeastOncePartition extends UnguardedPartition {
 
 /**
  * `at-most-once`: the offset of a whole fetched batch is committed before its first handler runs. A crash loses what of the
- * batch has not been handled. There is no second attempt.
+ * batch has not been handled. There is no second attempt, so events are never handled together: of a batch that fails, nobody
+ * knows which have been handled.
  */
 export class AtMostOncePartition extends UnguardedPartition {
   override async begin(end: bigint): Promise<void> {
@@ -79,14 +80,8 @@ export class AtMostOncePartition extends UnguardedPartition {
   override async attempt(attempt: Attempt<HandlerContext>): Promise<EffectOutcome> {
     return once(await super.attempt(attempt))
   }
-
-  override async attemptTogether(attempt: BatchAttempt<HandlerContext>): Promise<BatchOutcome> {
-    return once(await super.attemptTogether(attempt))
-  }
 }
 
 /** No attempt follows: whatever failed has failed for good. */
-const once = <Outcome extends { readonly kind: string }>(
-  outcome: Outcome | Extract<EffectOutcome, { kind: 'failed' }>,
-): Outcome | Extract<EffectOutcome, { kind: 'failed' }> =>
-  outcome.kind === 'failed' && 'error' in outcome ? { ...outcome, failure: 'permanent' } : outcome
+const once = (outcome: EffectOutcome): EffectOutcome =>
+  outcome.kind === 'failed' ? { ...outcome, failure: 'permanent' } : outcome

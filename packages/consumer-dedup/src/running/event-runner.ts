@@ -108,9 +108,9 @@ export class EventRunner<Context> {
         return this.#reportEnd(subject, outcome, attempt)
       }
       if (outcome.failure === 'unavailable') throw inDoubt(outcome.error)
-      if (signal.aborted) throw signal.reason
       if (outcome.failure === 'permanent')
         return await this.#giveUp(effects, subject, { ...known, attempts: attempt }, outcome.error, signal)
+      if (signal.aborted) throw signal.reason
       if (outcome.failure === 'again' && reruns < rerunsMax) {
         reruns += 1
         await delay(nextDelayMs(rerunBackoff, reruns))
