@@ -30,13 +30,13 @@ async function openDatabase(): Promise<{ database: TestDatabase; pool: pg.Pool }
 }
 
 const killsOf: readonly (readonly [FaultPoint, number])[] = [
-  ['consumer.effect.done', 20],
-  ['consumer.commit.sent', 20],
-  ['consumer.commit.acked', 4],
-  ['consumer.mark.inserted', 4],
-  ['consumer.attempt.started', 4],
-  ['consumer.position.written', 4],
-  ['consumer.offset.committed', 4],
+  ['consumer.effect.done', 6],
+  ['consumer.commit.sent', 6],
+  ['consumer.commit.acked', 2],
+  ['consumer.mark.inserted', 2],
+  ['consumer.attempt.started', 2],
+  ['consumer.position.written', 2],
+  ['consumer.offset.committed', 2],
 ]
 
 test.concurrent.each(killsOf)(
