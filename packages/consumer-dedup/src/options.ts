@@ -36,10 +36,7 @@ export interface CommonOptions<Topics extends readonly AnyTopic[]> {
   readonly topics: Topics
   /** Where Kafka is; TLS and SASL as in kafkajs. */
   readonly kafka: KafkaOptions
-  /**
-   * Where a group begins that has no offset yet: with what is still there, or with what comes. Default `earliest`, and always so in
-   * the modes `inbox` and `position`.
-   */
+  /** Where a consumer begins that has no position yet: with what is still there, or with what comes. Default `earliest`. */
   readonly startAt?: StartAt
   readonly retry?: RetryOptions
   /** Copies of dead letters for others to see. */

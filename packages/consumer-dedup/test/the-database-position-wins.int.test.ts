@@ -391,3 +391,21 @@ test('records with a producer’s own key of zeros, and a thousand at once, all 
   expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
   expect(inOrder(found)).toBe(true)
 })
+
+test('a consumer that starts at the latest event handles what comes from then on, also after a restart', async () => {
+  const orders = await createOrders()
+  const [before, after] = [events(5), events(5, { from: 5 })]
+  await publish(orders, before)
+  const name = randomName('billing')
+  const first = consume(orders, pool, { name, startAt: 'latest' })
+  await first.start()
+  await first.stop()
+  await publish(orders, after)
+  const done = happens('consumerHandled', name, { count: after.length })
+  const second = consume(orders, pool, { name, startAt: 'latest' })
+  await second.start()
+  await done
+  await second.stop()
+  expect(compare(after, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(await effects(pool)).toHaveLength(after.length)
+})

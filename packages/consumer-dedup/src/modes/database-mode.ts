@@ -47,7 +47,14 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
     signal: AbortSignal,
   ): Promise<readonly DatabasePartition<Tx>[]> {
     const front = await this.#filterInFront()
-    const starts = await readStarts(this.#positions, topicOffsets, topic, partitions, signal)
+    const starts = await readStarts(
+      this.#positions,
+      topicOffsets,
+      topic,
+      partitions,
+      this.#options.startAt,
+      signal,
+    )
     return await Promise.all(
       starts.map(async (start) => {
         const position = new DatabasePosition(this.#positions, assignment, start)

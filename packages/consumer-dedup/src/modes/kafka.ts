@@ -12,6 +12,9 @@ import type { TransactionalSender } from '../sending/transactional-sender.js'
 import { GroupPartition } from './group-partition.js'
 import type { Attempt, BatchAttempt, BatchOutcome, EffectOutcome } from './partition-effects.js'
 
+/** Refused before anything is sent. */
+const refused = ['KAFKA_RECORD_TOO_LARGE', 'CONSUMER_OPTIONS_INVALID'] as const
+
 /** What a transaction names of the member that makes it (KIP-447). */
 type Member = Pick<ConsumedOffsets, 'groupId' | 'generationId' | 'memberId' | 'groupInstanceId'>
 
@@ -80,9 +83,9 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
     try {
       await this.#sender.send({ outputs, offsets: { ...this.#member, offsets: [this.position.at(next)] } })
     } catch (error) {
-      // A record that no attempt makes smaller; all else is Kafka's: the offsets are read again, and tell what became of it.
+      // A record that no attempt makes smaller, or a partition that is not there; all else is Kafka's: the offsets are read again, and tell what became of it.
       const failure =
-        OutboxError.is(error, 'KAFKA_RECORD_TOO_LARGE') && !(error instanceof KafkaFailure)
+        refused.some((code) => OutboxError.is(error, code)) && !(error instanceof KafkaFailure)
           ? 'permanent'
           : 'unavailable'
       return { kind: 'failed', failure, error }

@@ -1,5 +1,6 @@
 import { delay, OutboxError } from '@oncebox/core'
 import type { PartitionOffsets, TopicOffsets } from '@oncebox/kafka'
+import type { StartAt } from './group-position.js'
 import type { PartitionKey, PositionStore, StoredPosition } from './position-store.js'
 
 /** The id of the topic that has this name now, and what its logs hold. */
@@ -24,13 +25,14 @@ export async function readStarts(
   topicOffsets: ReadTopicOffsets,
   topic: string,
   partitions: readonly number[],
+  startAt: StartAt,
   signal: AbortSignal,
 ): Promise<readonly PartitionStart[]> {
   // The token first: whatever is read after it belongs to this life of the database or a later one.
   const token = await positions.lifeToken()
   const offsets = await topicOffsets(topic, signal)
   const { topicId } = offsets
-  const stored = await storedOrFirst(positions, topic, offsets)
+  const stored = await storedOrFirst(positions, topic, offsets, startAt)
   const starts = partitions.map((partition) => {
     const position = stored.get(partition)
     if (position === undefined) throw notThereYet({ topic, partition })
@@ -50,19 +52,20 @@ async function storedOrFirst(
   positions: PositionStore,
   topic: string,
   { topicId, partitions }: TopicOffsets,
+  startAt: StartAt,
 ): Promise<ReadonlyMap<number, StoredPosition>> {
   const stored = await positions.read(topicId)
   const missing = [...partitions].filter(([partition]) => !stored.has(partition))
   if (missing.length === 0) return stored
   // A consumer that knows the topic reads a new partition from 0, or it would skip what came before it noticed. One
-  // that sees the topic for the first time begins with what is still there.
+  // that sees the topic for the first time begins with what is still there, or with what comes.
   const isNewConsumer = stored.size === 0
+  const first = ({ logStartOffset, lastStableOffset }: PartitionOffsets): bigint =>
+    startAt === 'latest' ? lastStableOffset : logStartOffset
   await positions.insert(
     topic,
     topicId,
-    new Map(
-      missing.map(([partition, { logStartOffset }]) => [partition, isNewConsumer ? logStartOffset : 0n]),
-    ),
+    new Map(missing.map(([partition, log]) => [partition, isNewConsumer ? first(log) : 0n])),
   )
   return await positions.read(topicId)
 }

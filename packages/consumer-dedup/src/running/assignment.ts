@@ -21,6 +21,7 @@ const nameOf = ({ topic, partition }: PartitionAddress): string => `${topic}\n${
 const final: ReadonlySet<unknown> = new Set([
   'CONSUMER_POSITION_OUT_OF_RANGE',
   'CONSUMER_EVENT_STUCK',
+  'KAFKA_TRANSACTION_TORN',
   'CONSUMER_REDIS_AMNESIA',
   'CONSUMER_REDIS_EVICTS',
   'CONSUMER_REDIS_UNSUPPORTED',
