@@ -41,10 +41,8 @@ class Turn {
   settleEnded: (ended: Ended) => void = () => undefined
   /** EndTxn(commit) may be on its way, or further. */
   committing = false
-  readonly onEnding: () => void
 
-  constructor(onEnding: () => void = () => undefined) {
-    this.onEnding = onEnding
+  constructor() {
     this.filled = new Promise((resolve) => (this.settleFilled = resolve))
     this.ended = new Promise((resolve) => (this.settleEnded = resolve))
   }
@@ -79,7 +77,6 @@ export class Session implements ClaimedSession {
     partitions = [],
     offsets,
     gate,
-    onEnding,
     deadlineMs = this.#parts.transactionTimeoutMs,
   }: Transaction): Promise<Receipt> {
     invariant(
@@ -99,7 +96,7 @@ export class Session implements ClaimedSession {
     // Compressed while the transaction ahead is on its way; produceRecords waits for it, and hears of a failure.
     for (const records of content.partitions) records.close().catch(() => undefined)
     const ahead = this.#turns.at(-1)
-    const turn = new Turn(onEnding)
+    const turn = new Turn()
     this.#turns.push(turn)
     using deadline = new Deadline(deadlineMs, 'publishing a transaction', this.#closing.signal)
     try {
@@ -236,7 +233,6 @@ export class Session implements ClaimedSession {
 
   async #commit(producer: Producer, turn: Turn, deadline: Deadline): Promise<void> {
     turn.committing = true
-    turn.onEnding()
     try {
       await producer.endTransaction(true, deadline, () => faultPoint('relay.endtxn.sent'))
     } catch (error) {

@@ -38,8 +38,6 @@ export interface Transaction {
   readonly offsets?: ConsumedOffsets
   /** Awaited before EndTxn(commit), while the records are on their way. When it rejects, the transaction is aborted. */
   readonly gate?: Promise<unknown>
-  /** Called when everything is acknowledged and the gate has opened: EndTxn(commit) goes out now. */
-  readonly onEnding?: () => void
   /** Bounds the whole call, the wait for the transaction ahead included. Default: the transaction timeout. */
   readonly deadlineMs?: number
 }

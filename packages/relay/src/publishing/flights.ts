@@ -2,8 +2,6 @@ import type { EncodedBatch } from './encoded-batch.js'
 
 interface Flight {
   readonly batch: EncodedBatch
-  /** Everything is acknowledged, and EndTxn is on its way. */
-  readonly ending: Promise<void>
   readonly done: Promise<void>
 }
 
@@ -26,20 +24,10 @@ export class Flights {
     return this.#flights.at(-1)?.done
   }
 
-  /** @param publish Told what to call when the batch is about to be committed. */
-  add(batch: EncodedBatch, publish: (onEnding: () => void) => Promise<void>): void {
-    let onEnding: () => void = () => undefined
-    const ending = new Promise<void>((resolve) => (onEnding = resolve))
-    const done = publish(onEnding)
+  add(batch: EncodedBatch, done: Promise<void>): void {
     // Awaited as long as it is in flight; this only keeps an early failure from counting as unhandled.
     done.catch(() => undefined)
-    this.#flights.push({ batch, ending, done })
-  }
-
-  /** Resolves when the newest is about to be committed. Rejects as it does. */
-  async newestEnding(): Promise<void> {
-    const newest = this.#flights.at(-1)
-    if (newest !== undefined) await Promise.race([newest.ending, newest.done])
+    this.#flights.push({ batch, done })
   }
 
   async landFirst(): Promise<void> {

@@ -191,11 +191,9 @@ export class ShardPublisher {
         continue
       }
       const { batch } = next
-      this.#flights.add(batch, (onEnding) => this.#publish(next, onEnding))
+      this.#flights.add(batch, this.#publish(next))
       if (this.#flights.count > 1) await this.#flights.landFirst()
-      if (!batch.whole) await this.#flights.landAll()
-      // A trickle is looked at again when its batch has nothing but EndTxn before it: earlier, its batches would be smaller.
-      else if (this.#cursor.to === undefined) await this.#flights.newestEnding()
+      if (this.#cursor.to === undefined || !batch.whole) await this.#flights.landAll()
       if (batch.halt !== undefined) throw batch.halt.error
     }
     await this.#flights.landAll()
@@ -250,7 +248,7 @@ export class ShardPublisher {
   }
 
   /** One Kafka transaction. Moves the cursor before its first await, so that the next page can be read meanwhile. */
-  async #publish(read: ReadBatch, onEnding: () => void): Promise<void> {
+  async #publish(read: ReadBatch): Promise<void> {
     const { page, batch, complete } = read
     const { open, wakeup } = this.#request
     const startedMs = performance.now()
@@ -270,7 +268,7 @@ export class ShardPublisher {
     this.#position = position
     this.#cursor = cursorAfter(position)
     wakeup.reset()
-    const receipt = await this.#commit(batch, position, onEnding)
+    const receipt = await this.#commit(batch, position)
     if (complete) this.#confirmation.completed(position.window)
     this.#limit.committed()
     if (this.#halt.passes(batch, complete)) this.#request.observer.resumed()
@@ -301,18 +299,14 @@ export class ShardPublisher {
     }
   }
 
-  async #commit(batch: EncodedBatch, position: Position, onEnding?: () => void): Promise<Receipt> {
+  async #commit(batch: EncodedBatch, position: Position): Promise<Receipt> {
     const { open } = this.#request
     const partitions = [...batch.partitions, positionRecord(open.progress, open.shard, position)]
     // The session holds a batch back behind one that is undecided. One that was refused before this call is not ahead of it
     // any more: without the gate, the position would pass what was refused, and lose it.
     const gate = Promise.all([this.#recorded, this.#flights.landed])
     this.#request.observer.publishing(batch.topics)
-    const receipt = await open.session.publish({
-      partitions,
-      gate,
-      ...(onEnding === undefined ? {} : { onEnding }),
-    })
+    const receipt = await open.session.publish({ partitions, gate })
     this.#committed = position
     this.#confirmation.placed(receipt)
     return receipt
