@@ -4,7 +4,7 @@ import { createConsumer, parkKey, type KafkaOptions } from '@oncebox/consumer-de
 import { fromPg } from '@oncebox/outbox'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Bed } from './contract/bed.js'
 import {
   brokers,
@@ -28,6 +28,11 @@ const kafka = (): KafkaOptions => ({ brokers: brokers() })
 beforeAll(async () => {
   database = await createInboxDatabase()
   pool = openPool(database.url, 16)
+})
+/** What lets handlers return and stops consumers, also after an expectation that failed. */
+const endings: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of endings.splice(0)) await end()
 })
 afterAll(async () => {
   await pool.end()
@@ -54,6 +59,7 @@ test.each(['inbox', 'at-least-once'] as const)(
     const done: number[] = []
     const open = gate()
     const four = gate()
+    endings.push(open.open, four.open)
     let [running, most] = [0, 0]
     const consume = () => {
       const handle = async ({ payload }: { readonly payload: { readonly value: number } }): Promise<void> => {
@@ -71,6 +77,7 @@ test.each(['inbox', 'at-least-once'] as const)(
           ? createConsumer({ ...common, mode, db: fromPg(pool) })
           : createConsumer({ ...common, mode })
       consumer.on('order.placed', handle)
+      endings.push(() => consumer.stop())
       return consumer
     }
     await publish(orders, events(100, { keys: 5 })) // values 0, 5, 10 … have the key of the one that is held
@@ -171,6 +178,7 @@ test('a key whose event fails is parked while the others run, and its events kee
       name,
     ])
   })
+  endings.push(() => consumer.stop())
   const parked = happens('consumerParked', name)
   await consumer.start()
   await parked
