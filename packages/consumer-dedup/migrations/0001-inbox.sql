@@ -95,17 +95,36 @@ create table inbox.parked (
 create index parked_state on inbox.parked (consumer, state, number);
 alter table inbox.parked alter column payload set storage external;
 
--- Gives a role what a consumer needs of this schema.
-create function inbox.grant_consumer(role name) returns void
+-- What each kind of role needs. The migration that makes an object adds the rows of those who need it.
+create table inbox.grants (
+  grantee   text not null,
+  privilege text not null,
+  primary key (grantee, privilege)
+);
+
+create function inbox.grant_to(kind text, role name) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  given text;
 begin
   execute format('grant usage on schema inbox to %I', role);
-  execute format('grant select, insert on inbox.life, inbox.marks to %I', role);
-  execute format('grant select, insert, update on inbox.positions, inbox.parked to %I', role);
-  execute format('grant select, insert, update, delete on inbox.attempts to %I', role);
-  execute format('grant select on inbox.migrations to %I', role);
+  for given in select g.privilege from inbox.grants g where g.grantee = kind loop
+    execute format('grant %s to %I', given, role);
+  end loop;
 end
 $$;
-revoke execute on function inbox.grant_consumer(name) from public;
+
+-- Gives a role what a consumer needs of this schema. Run as its owner, and again after each migration.
+create function inbox.grant_consumer(role name) returns void
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select inbox.grant_to('consumer', role) $$;
+
+insert into inbox.grants (grantee, privilege) values
+  ('consumer', 'select on inbox.migrations'),
+  ('consumer', 'select, insert on inbox.life, inbox.marks'),
+  ('consumer', 'select, insert, update on inbox.positions, inbox.parked'),
+  ('consumer', 'select, insert, update, delete on inbox.attempts');
+
+revoke execute on function inbox.grant_to(text, name), inbox.grant_consumer(name) from public;

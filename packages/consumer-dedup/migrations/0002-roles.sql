@@ -2,14 +2,11 @@
 
 -- Gives a role what it takes to look: at positions, attempts and parked events with their payloads. It changes nothing.
 create function inbox.grant_reader(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema inbox to %I', role);
-  execute format('grant select on all tables in schema inbox to %I', role);
-end
-$$;
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select inbox.grant_to('reader', role) $$;
+
+insert into inbox.grants (grantee, privilege) values
+  ('reader', 'select on all tables in schema inbox');
 
 -- Whatever default privileges the database gives to new objects.
 revoke all on schema inbox from public;

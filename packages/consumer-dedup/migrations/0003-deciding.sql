@@ -37,21 +37,8 @@ begin
 end
 $$;
 
-create or replace function inbox.grant_consumer(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema inbox to %I', role);
-  execute format('grant select, insert on inbox.life, inbox.marks to %I', role);
-  execute format('grant select, insert, update on inbox.positions, inbox.parked to %I', role);
-  execute format('grant select, insert, update, delete on inbox.attempts to %I', role);
-  execute format('grant select on inbox.migrations to %I', role);
-  execute format('grant execute on function inbox.mark(uuid, text, text, uuid, timestamptz) to %I', role);
-  execute format(
-    'grant execute on function inbox.move_position(text, uuid, integer, bigint, bigint, bigint, uuid) to %I', role);
-end
-$$;
+insert into inbox.grants (grantee, privilege) values
+  ('consumer', 'execute on function inbox.mark(uuid, text, text, uuid, timestamptz), inbox.move_position(text, uuid, integer, bigint, bigint, bigint, uuid)');
 
 revoke all on all functions in schema inbox from public;
 

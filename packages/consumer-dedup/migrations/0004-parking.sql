@@ -33,21 +33,9 @@ alter table inbox.parked
   drop constraint parked_consumer_source_id_key,
   add constraint parked_event unique (consumer, source, id, topic_id, partition, "offset");
 
-create or replace function inbox.grant_consumer(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema inbox to %I', role);
-  execute format('grant select, insert on inbox.life, inbox.marks to %I', role);
-  execute format('grant select, insert, update on inbox.positions to %I', role);
-  execute format('grant select, insert, update, delete on inbox.attempts, inbox.parked, inbox.parked_keys to %I', role);
-  execute format('grant select on inbox.migrations to %I', role);
-  execute format('grant execute on function inbox.mark(uuid, text, text, uuid, timestamptz) to %I', role);
-  execute format(
-    'grant execute on function inbox.move_position(text, uuid, integer, bigint, bigint, bigint, uuid) to %I', role);
-end
-$$;
+insert into inbox.grants (grantee, privilege) values
+  ('consumer', 'delete on inbox.parked'),
+  ('consumer', 'select, insert, update, delete on inbox.parked_keys');
 
 revoke all on inbox.parked_keys from public;
 

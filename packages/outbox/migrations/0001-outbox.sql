@@ -200,36 +200,49 @@ create function outbox.emit(
     returning id;
   end;
 
--- Gives a role what a service needs to emit, and nothing else: named columns only, so that neither txid nor seq nor
--- slot can be forged. Run as the owner of the schema.
-create function outbox.grant_writer(role name) returns void
+-- What each kind of role needs. The migration that makes an object adds the rows of those who need it.
+create table outbox.grants (
+  grantee   text not null,
+  privilege text not null,
+  primary key (grantee, privilege)
+);
+
+create function outbox.grant_to(kind text, role name) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  given text;
 begin
   execute format('grant usage on schema outbox to %I', role);
-  execute format('grant insert (bucket, id, source, topic, type, key, partition, headers, payload, occurred_at) on outbox.events to %I', role);
-  -- Whether the schema is as new as the library.
-  execute format('grant select on outbox.migrations to %I', role);
-  -- id and txid: what became of a COMMIT whose answer was lost.
-  execute format('grant select (id, txid) on outbox.events to %I', role);
-  execute format('grant usage on sequence outbox.events_seq to %I', role);
-  execute format('grant select on sequence outbox.slot to %I', role);
-  execute format('grant execute on function outbox.bucket(text), outbox.uuid7(), outbox.emit(text, text, text, text, jsonb, jsonb, integer) to %I', role);
+  for given in select g.privilege from outbox.grants g where g.grantee = kind loop
+    execute format('grant %s to %I', given, role);
+  end loop;
 end
 $$;
+
+-- Gives a role what a service needs to emit, and nothing else: named columns only, so that neither txid nor seq nor
+-- slot can be forged. Run as the owner of the schema, as the other ones, and again after each migration.
+create function outbox.grant_writer(role name) returns void
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select outbox.grant_to('writer', role) $$;
 
 -- Gives a role what a relay needs: it reads events, and inserts bookkeeping. It cannot change or delete anything.
 create function outbox.grant_relay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.heartbeats, outbox.windows, outbox.initialised, outbox.dead_letters to %I', role);
-  execute format('grant select on sequence outbox.slot, outbox.window_slot to %I', role);
-end
-$$;
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select outbox.grant_to('relay', role) $$;
 
-revoke execute on function outbox.grant_writer(name), outbox.grant_relay(name) from public;
+insert into outbox.grants (grantee, privilege) values
+  ('writer', 'insert (bucket, id, source, topic, type, key, partition, headers, payload, occurred_at) on outbox.events'),
+  -- Whether the schema is as new as the library.
+  ('writer', 'select on outbox.migrations'),
+  -- What became of a COMMIT whose answer was lost.
+  ('writer', 'select (id, txid) on outbox.events'),
+  ('writer', 'usage on sequence outbox.events_seq'),
+  ('writer', 'select on sequence outbox.slot'),
+  ('writer', 'execute on function outbox.bucket(text), outbox.uuid7(), outbox.emit(text, text, text, text, jsonb, jsonb, integer)'),
+  ('relay', 'select on all tables in schema outbox'),
+  ('relay', 'insert on outbox.life, outbox.claims, outbox.heartbeats, outbox.windows, outbox.initialised'),
+  ('relay', 'select on sequence outbox.slot, outbox.window_slot');
+
+revoke execute on function outbox.grant_to(text, name), outbox.grant_writer(name), outbox.grant_relay(name) from public;

@@ -43,16 +43,8 @@ create table outbox.reshards (
   constraint reshards_true_snapshot check (pg_snapshot_xmax(to_snapshot) <= txid)
 );
 
-create or replace function outbox.grant_relay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised, outbox.dead_letters to %I', role);
-  execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
-end
-$$;
+insert into outbox.grants (grantee, privilege) values
+  ('relay', 'insert on outbox.releases, outbox.reshards'),
+  ('relay', 'select on sequence outbox.heartbeat_slot');
 
 insert into outbox.migrations (number, name) values (2, 'sharing');

@@ -197,19 +197,16 @@ begin
 end
 $$;
 
--- What a relay needs of these is granted by outbox.grant_relay(), which the next migration writes anew.
-
 -- For the person who runs oncebox dead-letters: sees dead letters with their payloads, and asks for what is to be done.
 create function outbox.grant_dead_letters(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on outbox.migrations, outbox.dead_letters, outbox.dead_letter_actions, outbox.dead_letter_results, outbox.dead_letter_status to %I', role);
-  execute format('grant execute on function outbox.request_dead_letters(text, bigint[]) to %I', role);
-end
-$$;
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select outbox.grant_to('support', role) $$;
+
+insert into outbox.grants (grantee, privilege) values
+  -- Written through functions only, which look at the epoch of the shard.
+  ('relay', 'execute on function outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[])'),
+  ('support', 'select on outbox.migrations, outbox.dead_letters, outbox.dead_letter_actions, outbox.dead_letter_results, outbox.dead_letter_status'),
+  ('support', 'execute on function outbox.request_dead_letters(text, bigint[])');
 
 revoke execute on function outbox.holder(smallint, bigint, uuid), outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]), outbox.request_dead_letters(text, bigint[]), outbox.grant_dead_letters(name) from public;
 

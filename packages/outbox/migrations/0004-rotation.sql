@@ -235,33 +235,16 @@ begin
 end
 $$;
 
-create or replace function outbox.grant_relay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised to %I', role);
-  execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
-  -- Dead letters are written through functions only, which look at the epoch of the shard.
-  execute format('grant execute on function outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]) to %I', role);
-  execute format('grant execute on function outbox.confirmed(), outbox.is_original(xid, xid8), outbox.rotate(text, bigint, bigint, bigint) to %I', role);
-end
-$$;
-
 -- Gives a role what it takes to look: at events with their payloads, at positions, at who publishes. It changes nothing.
 create function outbox.grant_reader(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant select on all sequences in schema outbox to %I', role);
-  execute format('grant execute on function outbox.confirmed(), outbox.is_original(xid, xid8) to %I', role);
-end
-$$;
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select outbox.grant_to('reader', role) $$;
+
+insert into outbox.grants (grantee, privilege) values
+  ('relay', 'execute on function outbox.confirmed(), outbox.is_original(xid, xid8), outbox.rotate(text, bigint, bigint, bigint)'),
+  ('reader', 'select on all tables in schema outbox'),
+  ('reader', 'select on all sequences in schema outbox'),
+  ('reader', 'execute on function outbox.confirmed(), outbox.is_original(xid, xid8)');
 
 -- Nobody has anything by default, whatever default privileges the database gives to new objects.
 revoke all on schema outbox from public;

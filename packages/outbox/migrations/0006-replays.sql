@@ -66,33 +66,16 @@ begin
 end
 $$;
 
-create or replace function outbox.grant_relay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised to %I', role);
-  execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
-  -- Dead letters and replays are written through functions only, which look at the epoch of the shard.
-  execute format('grant execute on function outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]) to %I', role);
-  execute format('grant execute on function outbox.note_replay(smallint, bigint, uuid, bigint, text, bigint, pg_snapshot, bigint, bigint) to %I', role);
-  execute format('grant execute on function outbox.confirmed(), outbox.is_original(xid, xid8), outbox.rotate(text, bigint, bigint, bigint) to %I', role);
-end
-$$;
-
 -- For the person who runs oncebox replay: counts events, and asks for them to be published again. Sees their payloads.
 create function outbox.grant_replay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on outbox.migrations, outbox.events, outbox.dead_letters, outbox.dead_letter_results, outbox.shard_map, outbox.replays, outbox.replay_steps to %I', role);
-  execute format('grant execute on function outbox.request_replay(text[], text[], uuid[], timestamptz, timestamptz, text) to %I', role);
-end
-$$;
+  language sql set search_path = pg_catalog, pg_temp
+  as $$ select outbox.grant_to('replay', role) $$;
+
+insert into outbox.grants (grantee, privilege) values
+  -- Written through a function only, which looks at the epoch of the shard.
+  ('relay', 'execute on function outbox.note_replay(smallint, bigint, uuid, bigint, text, bigint, pg_snapshot, bigint, bigint)'),
+  ('replay', 'select on outbox.migrations, outbox.events, outbox.dead_letters, outbox.dead_letter_results, outbox.shard_map, outbox.replays, outbox.replay_steps'),
+  ('replay', 'execute on function outbox.request_replay(text[], text[], uuid[], timestamptz, timestamptz, text)');
 
 revoke all on outbox.replays, outbox.replay_steps from public;
 revoke all on sequence outbox.replays_number_seq from public;

@@ -27,54 +27,24 @@ begin
     ended := (select coalesce(array_agg(o.txid), '{}') from unnest(given_open) as o (txid)
                where not exists (select from pg_snapshot_xip(pg_current_snapshot()) as x (txid) where x.txid = o.txid));
   end if;
-  if cardinality(ended) > 0 then
-    return query
-      select e.seq, e.id, e.topic, e.type, e.source, e.key, e.partition, e.headers::text, e.payload, e.occurred_at
-        from (select r.*, sum(coalesce(octet_length(r.payload), 0) + 256) over (order by r.seq rows between unbounded preceding and 1 preceding) as bytes_before
-                from (select * from (
-                        select v.* from outbox.events v
-                         where v.txid >= given_xmax and v.bucket between bucket_from and bucket_to
-                           and (cardinality(lane_topics) = 0 or (v.topic = any (lane_topics)) = in_lane)
-                        union all
-                        select v.* from outbox.events v
-                         where v.txid = any (ended) and v.bucket between bucket_from and bucket_to
-                           and (cardinality(lane_topics) = 0 or (v.topic = any (lane_topics)) = in_lane)
-                        offset 0) w
-                       order by w.seq limit rows_max) r) e
-       where coalesce(e.bytes_before, 0) < bytes_max
-       order by e.seq;
-  else
-    return query
-      select e.seq, e.id, e.topic, e.type, e.source, e.key, e.partition, e.headers::text, e.payload, e.occurred_at
-        from (select r.*, sum(coalesce(octet_length(r.payload), 0) + 256) over (order by r.seq rows between unbounded preceding and 1 preceding) as bytes_before
-                from (select * from (
-                        select v.* from outbox.events v
-                         where v.txid >= given_xmax and v.bucket between bucket_from and bucket_to
-                           and (cardinality(lane_topics) = 0 or (v.topic = any (lane_topics)) = in_lane)
-                        offset 0) w
-                       order by w.seq limit rows_max) r) e
-       where coalesce(e.bytes_before, 0) < bytes_max
-       order by e.seq;
-  end if;
+  return query
+    select e.seq, e.id, e.topic, e.type, e.source, e.key, e.partition, e.headers::text, e.payload, e.occurred_at
+      from (select r.*, sum(coalesce(octet_length(r.payload), 0) + 256) over (order by r.seq rows between unbounded preceding and 1 preceding) as bytes_before
+              from (select * from (
+                      select behind.* from outbox.events behind where behind.txid >= given_xmax
+                      union all
+                      select finished.* from outbox.events finished where finished.txid = any (ended)
+                      offset 0) w
+                     where w.bucket between bucket_from and bucket_to
+                       and (cardinality(lane_topics) = 0 or (w.topic = any (lane_topics)) = in_lane)
+                     order by w.seq limit rows_max) r) e
+     where coalesce(e.bytes_before, 0) < bytes_max
+     order by e.seq;
 end
 $$;
 
-create or replace function outbox.grant_relay(role name) returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format('grant usage on schema outbox to %I', role);
-  execute format('grant select on all tables in schema outbox to %I', role);
-  execute format('grant insert on outbox.life, outbox.claims, outbox.releases, outbox.heartbeats, outbox.reshards, outbox.windows, outbox.initialised to %I', role);
-  execute format('grant select on sequence outbox.slot, outbox.window_slot, outbox.heartbeat_slot to %I', role);
-  -- Dead letters and replays are written through functions only, which look at the epoch of the shard.
-  execute format('grant execute on function outbox.set_aside(smallint, bigint, uuid, bigint[], uuid[], boolean[], text[], text[]), outbox.settle_dead_letters(smallint, bigint, uuid, text, bigint[], bigint[], text[], text[]) to %I', role);
-  execute format('grant execute on function outbox.note_replay(smallint, bigint, uuid, bigint, text, bigint, pg_snapshot, bigint, bigint) to %I', role);
-  execute format('grant execute on function outbox.confirmed(), outbox.is_original(xid, xid8), outbox.rotate(text, bigint, bigint, bigint) to %I', role);
-  execute format('grant execute on function outbox.live_window(xid8, xid8[], integer, integer, text[], boolean, integer, bigint) to %I', role);
-end
-$$;
+insert into outbox.grants (grantee, privilege) values
+  ('relay', 'execute on function outbox.live_window(xid8, xid8[], integer, integer, text[], boolean, integer, bigint)');
 
 revoke execute on function outbox.live_window(xid8, xid8[], integer, integer, text[], boolean, integer, bigint) from public;
 
