@@ -8,7 +8,7 @@ const read = (path: string): string => readFileSync(new URL(`../${path}`, import
 test('reference/consumer-options.md has each number that is checked, with its default and bounds', () => {
   const rows = read('docs/reference/consumer-options.md').split('\n')
   const checks = [
-    ...read('packages/consumer-dedup/src/options.ts').matchAll(
+    ...read('packages/consumer-dedup/src/resolved-options.ts').matchAll(
       /within\(\s*'([\w.]+)(?: of parkKey)?',([^)]*?),\s*(\d[\d_]*|[^,)]+),\s*(\d[\d_]*),\s*(\d[\d_]*|[^,)]+),?\s*\)/g,
     ),
   ]

@@ -18,17 +18,14 @@ import type { PartitionLag } from './lag/partition-lag.js'
 import { DatabaseMode } from './modes/database-mode.js'
 import { KafkaMode, RedisMode, UnguardedMode } from './modes/group-mode.js'
 import type { Mode } from './modes/mode.js'
+import type { DatabaseOptions, KafkaModeOptions, RedisModeOptions, UnguardedOptions } from './options.js'
 import {
   resolveDatabaseOptions,
   resolveKafkaModeOptions,
   resolveRedisModeOptions,
   resolveUnguardedOptions,
-  type DatabaseOptions,
-  type KafkaModeOptions,
-  type RedisModeOptions,
   type ResolvedCommonOptions,
-  type UnguardedOptions,
-} from './options.js'
+} from './resolved-options.js'
 import { Reporter, type ConsumerCounts } from './report.js'
 import { ConsumerRun } from './running/consumer-run.js'
 

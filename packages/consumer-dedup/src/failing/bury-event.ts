@@ -1,6 +1,6 @@
 import { delay, nextDelayMs, type SqlConnection } from '@oncebox/core'
 import type { EffectOutcome, GivenUp } from '../modes/partition-effects.js'
-import type { ResolvedDatabaseOptions } from '../options.js'
+import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import { rerunBackoff, rerunsMax } from './again.js'
 import { emitDeadLetterCopy } from './dead-letter-topic.js'
 import { causeOf, storeDeadLetter } from './dead-letter.js'

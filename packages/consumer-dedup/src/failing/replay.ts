@@ -1,7 +1,7 @@
 import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { Handlers } from '../handlers.js'
-import type { ResolvedDatabaseOptions } from '../options.js'
+import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import { consumedEvent } from '../records/consumed-event.js'
 import { finishDeadLetter } from '../sql/finish-dead-letter.js'
 import { lockDeadLetter } from '../sql/lock-dead-letter.js'

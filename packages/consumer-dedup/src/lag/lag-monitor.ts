@@ -1,6 +1,6 @@
 import { channels, delay } from '@oncebox/core'
 import type { PartitionAddress } from '@oncebox/kafka'
-import type { ResolvedCommonOptions } from '../options.js'
+import type { ResolvedCommonOptions } from '../resolved-options.js'
 import type { Reporter } from '../report.js'
 import type { PartitionLag } from './partition-lag.js'
 

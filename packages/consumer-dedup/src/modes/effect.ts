@@ -5,7 +5,7 @@ import {
   sqlState,
   type FailureKind,
 } from '../failing/failure.js'
-import type { ResolvedDatabaseOptions } from '../options.js'
+import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import type { EffectOutcome } from './partition-effects.js'
 
 /** What one database transaction does. */

@@ -1,7 +1,7 @@
 import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
-import type { ResolvedDatabaseOptions } from '../options.js'
+import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import type { ParkingLot } from '../parking/parking-lot.js'
 import type { DatabasePosition } from '../positions/database-position.js'
 import { positionLost } from '../positions/position-store.js'

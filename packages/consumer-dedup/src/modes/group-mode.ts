@@ -6,7 +6,7 @@ import {
   type ResolvedGroupOptions,
   type ResolvedKafkaModeOptions,
   type ResolvedRedisModeOptions,
-} from '../options.js'
+} from '../resolved-options.js'
 import { GroupPosition, readGroupStarts } from '../positions/group-position.js'
 import { assertDedupWindow } from '../redis/window.js'
 import { TransactionalSender } from '../sending/transactional-sender.js'

@@ -1,7 +1,7 @@
 import { OutboxError } from '@oncebox/core'
 import { AttemptsInMemory } from '../failing/attempts-in-memory.js'
 import { causeOf, type DeadLetter } from '../failing/dead-letter.js'
-import type { ResolvedGroupOptions } from '../options.js'
+import type { ResolvedGroupOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
 import type { PartitionKey } from '../positions/position-store.js'
 import type { Attempt, EffectOutcome, GivenUp, PartitionEffects } from './partition-effects.js'

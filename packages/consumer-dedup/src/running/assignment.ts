@@ -3,7 +3,7 @@ import { startFetching, type FetchedBatch, type FetchLoop, type PartitionAddress
 import { lagOfPartitions } from '../lag/lag-of-partitions.js'
 import type { PartitionLag } from '../lag/partition-lag.js'
 import type { Generation, Mode } from '../modes/mode.js'
-import type { ResolvedCommonOptions } from '../options.js'
+import type { ResolvedCommonOptions } from '../resolved-options.js'
 import type { Reporter } from '../report.js'
 import { Partition, type Runners } from './partition.js'
 

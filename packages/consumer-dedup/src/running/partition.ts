@@ -1,6 +1,6 @@
 import type { ConsumedRecord, FetchedBatch } from '@oncebox/kafka'
 import type { PartitionEffects } from '../modes/partition-effects.js'
-import type { ResolvedCommonOptions } from '../options.js'
+import type { ResolvedCommonOptions } from '../resolved-options.js'
 import { positionLost, type PartitionKey } from '../positions/position-store.js'
 import type { BatchRunner } from './batch-runner.js'
 import type { EventRunner } from './event-runner.js'

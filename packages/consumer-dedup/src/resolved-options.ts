@@ -1,0 +1,294 @@
+import {
+  OutboxError,
+  type AnyTopic,
+  type Backoff,
+  type Database,
+  type TransactionOptions,
+} from '@oncebox/core'
+import type { Compression, KafkaOptions } from '@oncebox/kafka'
+import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+import type {
+  CommonOptions,
+  DatabaseOptions,
+  GroupOptions,
+  KafkaModeOptions,
+  RedisModeOptions,
+  RetryOptions,
+  UnguardedOptions,
+} from './options.js'
+import type { ParkingRetry, ParkKeyOptions } from './parking/park-key.js'
+import type { StartAt } from './positions/group-position.js'
+import type { RedisDedup } from './redis/dedup.js'
+import type { InboxFilter } from './redis/filter.js'
+import type { RedeliveryHorizon } from './redis/window.js'
+
+/** Events that are handled together unless something else is said. */
+export const eventsTogetherMax = 500
+
+/** Checked, with defaults, frozen. */
+export interface ResolvedCommonOptions {
+  readonly name: string
+  readonly group: string
+  readonly topics: ReadonlyMap<string, AnyTopic>
+  readonly kafka: KafkaOptions
+  readonly startAt: StartAt
+  readonly attemptsMax: number
+  readonly backoff: Backoff
+  readonly killsMax: number
+  /** Undefined: what fails for good becomes a dead letter. */
+  readonly parking: ResolvedParking | undefined
+  readonly deadLetterTopic: string | undefined
+  readonly concurrency: number
+  readonly keysInParallel: number
+  /** Undefined: as the mode and the handlers suggest. */
+  readonly eventsTogetherMax: number | undefined
+  readonly sessionTimeoutMs: number
+  readonly heartbeatIntervalMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly fetch: {
+    readonly bytesMax: number
+    readonly partitionBytesMax: number
+    readonly waitMsMax: number
+  }
+  readonly position: { readonly eventsMax: number; readonly intervalMs: number }
+  readonly lag: { readonly warnAt: number; readonly intervalMs: number }
+}
+
+export interface ResolvedParking {
+  readonly delaysMs: readonly number[]
+  readonly attemptsMax: number
+  readonly jitter: number
+  readonly concurrency: number
+  readonly keysMax: number
+  readonly eventsMax: number
+}
+
+export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
+  readonly mode: 'inbox' | 'position'
+  readonly db: Database<Tx>
+  readonly outbox: DeadLetterOutbox | undefined
+  readonly filter: InboxFilter | undefined
+  readonly isolation: NonNullable<TransactionOptions['isolation']> | undefined
+}
+
+export interface ResolvedGroupOptions extends ResolvedCommonOptions {
+  readonly mode: 'at-least-once' | 'at-most-once' | 'kafka' | 'redis'
+  readonly exhausted: 'stop' | 'skip'
+  readonly transactionTimeoutMs: number
+  readonly compression: Compression
+}
+
+export interface ResolvedRedisModeOptions extends ResolvedGroupOptions {
+  readonly dedup: RedisDedup
+  readonly redelivery: RedeliveryHorizon | undefined
+}
+
+export interface ResolvedKafkaModeOptions extends ResolvedGroupOptions {
+  readonly source: string
+  /** By event type. */
+  readonly outputs: ReadonlyMap<string, AnyTopic>
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveDatabaseOptions<Tx>(
+  options: DatabaseOptions<Tx, readonly AnyTopic[]>,
+): ResolvedDatabaseOptions<Tx> {
+  const { mode, db, outbox, filter, isolation } = options
+  const common = resolveCommonOptions(options, mode)
+  if (common.deadLetterTopic !== undefined && outbox === undefined)
+    throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
+  if (filter !== undefined && mode !== 'inbox') throw invalid('a filter belongs to the mode inbox')
+  if (filter !== undefined && common.keysInParallel > 1)
+    throw invalid('keysInParallel and a filter: what the filter keeps away counts for the events behind it')
+  // Marks of another consumer would keep events away that this one has never had.
+  if (filter !== undefined && filter.consumer !== common.name)
+    throw invalid(
+      `filter is of consumer ${JSON.stringify(filter.consumer)}, and this is ${JSON.stringify(common.name)}: give both one name`,
+    )
+  return Object.freeze({ ...common, mode, db, outbox, filter, isolation })
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveUnguardedOptions(
+  options: UnguardedOptions<readonly AnyTopic[]>,
+): ResolvedGroupOptions {
+  return Object.freeze(resolveGroupOptions(options, options.mode))
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveKafkaModeOptions(
+  options: KafkaModeOptions<readonly AnyTopic[], readonly AnyTopic[]>,
+): ResolvedKafkaModeOptions {
+  const { outputs, source } = options
+  const byType = new Map<string, AnyTopic>()
+  for (const topic of outputs)
+    for (const type of Object.keys(topic.events)) {
+      if (byType.has(type)) throw invalid(`two topics of outputs have events of type ${JSON.stringify(type)}`)
+      byType.set(type, topic)
+    }
+  return Object.freeze({
+    ...resolveGroupOptions(options, 'kafka'),
+    source: named('source', source),
+    outputs: byType,
+  })
+}
+
+/** @throws OutboxError CONSUMER_OPTIONS_INVALID */
+export function resolveRedisModeOptions(
+  options: RedisModeOptions<readonly AnyTopic[]>,
+): ResolvedRedisModeOptions {
+  const { dedup, redelivery } = options
+  const resolved = resolveGroupOptions(options, 'redis')
+  // Two consumers that share their marks would each take the other's events for done.
+  if (dedup.consumer !== resolved.name)
+    throw invalid(
+      `dedup is of consumer ${JSON.stringify(dedup.consumer)}, and this is ${JSON.stringify(resolved.name)}: give both one name`,
+    )
+  return Object.freeze({ ...resolved, dedup, redelivery })
+}
+
+function resolveGroupOptions(
+  options: GroupOptions<readonly AnyTopic[]>,
+  mode: ResolvedGroupOptions['mode'],
+): ResolvedGroupOptions {
+  const common = resolveCommonOptions(options, mode)
+  if (common.parking !== undefined)
+    throw invalid(`parkKey needs a database, in which events wait: mode ${mode} has none`)
+  return {
+    ...common,
+    mode,
+    exhausted: oneOf('exhausted', options.exhausted ?? (mode === 'at-most-once' ? 'skip' : 'stop'), [
+      'stop',
+      'skip',
+    ]),
+    transactionTimeoutMs: within(
+      'transactionTimeoutMs',
+      options.transactionTimeoutMs,
+      30_000,
+      1_000,
+      900_000,
+    ),
+    compression: options.compression ?? 'none',
+  }
+}
+
+/** Why events of a partition cannot be handled at once. */
+const oneAfterTheOther: Readonly<Record<string, string>> = {
+  position: 'the position moves in the transaction of each event',
+  kafka: 'the offset moves in the transaction of each event',
+  'at-most-once': 'the offset is committed before the events',
+}
+
+type AnyRetry = Omit<RetryOptions, 'parking'> & Partial<Pick<ParkingRetry, 'parking'>>
+
+function resolveCommonOptions(
+  options: Omit<CommonOptions<readonly AnyTopic[]>, 'retry'> & { readonly retry?: AnyRetry | undefined },
+  mode: string,
+): ResolvedCommonOptions {
+  const { retry = {}, fetch = {}, position = {}, batch = {}, lag = {} } = options
+  const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
+  const sessionTimeoutMs = within('sessionTimeoutMs', options.sessionTimeoutMs, 30_000, 1_000, 3_600_000)
+  const resolved: ResolvedCommonOptions = {
+    name: named('name', options.name ?? options.group),
+    group: named('group', options.group),
+    topics: new Map(options.topics.map((topic) => [topic.name, topic])),
+    kafka: options.kafka,
+    startAt: oneOf('startAt', options.startAt ?? 'earliest', ['earliest', 'latest']),
+    attemptsMax: within('retry.attemptsMax', retry.attemptsMax, 5, 1, 1_000),
+    backoff: {
+      minMs: within('retry.backoff.minMs', backoff.minMs, 200, 1, 3_600_000),
+      maxMs: within('retry.backoff.maxMs', backoff.maxMs, 10_000, 1, 3_600_000),
+    },
+    killsMax: within('retry.killsMax', retry.killsMax, 3, 1, 100),
+    parking: retry.parking === undefined ? undefined : resolveParking(retry.parking),
+    deadLetterTopic: options.deadLetterTopic,
+    concurrency: within('concurrency', options.concurrency, 4, 1, 256),
+    keysInParallel: within('keysInParallel', options.keysInParallel, 1, 1, 256),
+    eventsTogetherMax:
+      batch.eventsMax === undefined
+        ? undefined
+        : within('batch.eventsMax', batch.eventsMax, eventsTogetherMax, 1, 10_000),
+    sessionTimeoutMs,
+    heartbeatIntervalMs: within(
+      'heartbeatIntervalMs',
+      options.heartbeatIntervalMs,
+      Math.min(3_000, Math.floor(sessionTimeoutMs / 3)),
+      50,
+      sessionTimeoutMs / 2,
+    ),
+    rebalanceTimeoutMs: within('rebalanceTimeoutMs', options.rebalanceTimeoutMs, 60_000, 1_000, 3_600_000),
+    fetch: {
+      bytesMax: within('fetch.bytesMax', fetch.bytesMax, 10_485_760, 1_024, 1_073_741_824),
+      partitionBytesMax: within(
+        'fetch.partitionBytesMax',
+        fetch.partitionBytesMax,
+        1_048_576,
+        1_024,
+        1_073_741_824,
+      ),
+      waitMsMax: within('fetch.waitMsMax', fetch.waitMsMax, 250, 10, 10_000),
+    },
+    position: {
+      eventsMax: within('position.eventsMax', position.eventsMax, 500, 1, 1_000_000),
+      intervalMs: within('position.intervalMs', position.intervalMs, 1_000, 1, 3_600_000),
+    },
+    lag: {
+      warnAt:
+        lag.warnAt === undefined ? Infinity : within('lag.warnAt', lag.warnAt, 1, 1, Number.MAX_SAFE_INTEGER),
+      intervalMs: within('lag.intervalMs', lag.intervalMs, 5_000, 100, 3_600_000),
+    },
+  }
+  if (resolved.topics.size === 0) throw invalid('topics is empty')
+  if (resolved.keysInParallel > 1) {
+    const why = oneAfterTheOther[mode]
+    if (why !== undefined) throw invalid(`keysInParallel is not for mode ${mode}: ${why}`)
+    if ((resolved.eventsTogetherMax ?? 1) > 1)
+      throw invalid('keysInParallel and batch.eventsMax: events run at once each alone, or together')
+  }
+  if (resolved.topics.size !== options.topics.length) throw invalid('topics names a topic twice')
+  if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
+  if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))
+    throw invalid('deadLetterTopic is one of the topics that are consumed')
+  return resolved
+}
+
+function resolveParking({ delaysMs, ...parking }: ParkKeyOptions): ResolvedParking {
+  if (delaysMs.length === 0) throw invalid('delaysMs of parkKey is empty')
+  const jitter = parking.jitter ?? 0.2
+  if (!(jitter >= 0 && jitter <= 1)) throw invalid(`jitter of parkKey is ${jitter}: from 0 to 1`)
+  return {
+    delaysMs: delaysMs.map((delayMs) => within('delaysMs of parkKey', delayMs, 0, 0, 604_800_000)),
+    attemptsMax: within('attemptsMax of parkKey', parking.attemptsMax, delaysMs.length, 1, 1_000),
+    jitter,
+    concurrency: within('concurrency of parkKey', parking.concurrency, 4, 1, 256),
+    keysMax: within('keysMax of parkKey', parking.keysMax, 10_000, 1, 1_000_000),
+    eventsMax: within('eventsMax of parkKey', parking.eventsMax, 100_000, 1, 10_000_000),
+  }
+}
+
+function oneOf<Value extends string>(name: string, value: Value, values: readonly Value[]): Value {
+  if (!values.includes(value))
+    throw invalid(`${name} is ${JSON.stringify(value)}: one of ${values.join(', ')}`)
+  return value
+}
+
+function within(
+  name: string,
+  value: number | undefined,
+  byDefault: number,
+  min: number,
+  max: number,
+): number {
+  const number = value ?? byDefault
+  if (!Number.isInteger(number) || number < min || number > max)
+    throw invalid(`${name} is ${number}: a whole number from ${min} to ${max}`)
+  return number
+}
+
+function named(option: string, value: string): string {
+  if (typeof value !== 'string' || value.length === 0 || value.length > 255)
+    throw invalid(`${option} is 1 to 255 characters`)
+  return value
+}
+
+const invalid = (message: string): OutboxError => new OutboxError('CONSUMER_OPTIONS_INVALID', message)
