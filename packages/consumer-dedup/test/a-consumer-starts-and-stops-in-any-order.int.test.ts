@@ -1,31 +1,11 @@
-import { randomName, startPrivatePostgres, type TestDatabase } from '@internal/stack'
+import { randomName, startPrivatePostgres } from '@internal/stack'
 import { channels } from '@oncebox/core'
-import type pg from 'pg'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { compare, createInboxDatabase, createOrders, effects, events, happens, publish } from './fixture.js'
-import { effectConsumer, openPool, type OrdersConsumer } from './positions.js'
+import { openPool } from './positions.js'
+import { useInbox } from './use-inbox.js'
 
-let database: TestDatabase
-let pool: pg.Pool
-const running: OrdersConsumer[] = []
-const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
-  const consumer = effectConsumer(...given)
-  running.push(consumer)
-  return consumer
-}
-
-beforeAll(async () => {
-  database = await createInboxDatabase()
-  pool = openPool(database.url)
-})
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
-  await pool.query('truncate effects')
-})
-afterAll(async () => {
-  await pool.end()
-  await database.drop()
-})
+const inbox = useInbox()
 
 /** A promise and its resolution. */
 function signal(): { readonly given: Promise<void>; give(): void } {
@@ -36,7 +16,7 @@ function signal(): { readonly given: Promise<void>; give(): void } {
 
 test('a start that is asked for twice is one start', { timeout: 60_000 }, async () => {
   const orders = await createOrders()
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const second = { code: 'CONSUMER_OPTIONS_INVALID' }
 
   const starts = await Promise.allSettled([consumer.start(), consumer.start()])
@@ -51,7 +31,7 @@ test(
   async () => {
     const orders = await createOrders()
     const name = randomName('billing')
-    const stopped = consume(orders, pool, { name })
+    const stopped = inbox.consume(orders, inbox.pool, { name })
     const start = stopped.start()
     const refused = expect(start).rejects.toMatchObject({ message: expect.stringContaining('stopped') })
     await stopped.stop()
@@ -59,7 +39,7 @@ test(
     expect(stopped.state).toBe('stopped')
 
     // Stopped in a later phase too: its first connection to the database has been used.
-    const acquired = new Promise((resolve) => pool.once('release', resolve))
+    const acquired = new Promise((resolve) => inbox.pool.once('release', resolve))
     const again = stopped.start()
     const refusedAgain = expect(again).rejects.toMatchObject({ message: expect.stringContaining('stopped') })
     await acquired
@@ -68,12 +48,12 @@ test(
 
     const sent = events(5)
     await publish(orders, sent)
-    const next = consume(orders, pool, { name })
+    const next = inbox.consume(orders, inbox.pool, { name })
     const handled = happens('consumerHandled', name, { count: 5 })
     await next.start()
     await handled
     expect([stopped.counts.handled, next.counts.handled]).toEqual([0, 5])
-    expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+    expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
   },
 )
 
@@ -86,7 +66,7 @@ test(
     const [first, late] = [randomName('first'), randomName('late')]
     const begun = signal()
     const finish = signal()
-    const holding = consume(orders, pool, {
+    const holding = inbox.consume(orders, inbox.pool, {
       name: first,
       group,
       handle: async () => {
@@ -99,8 +79,8 @@ test(
     await begun.given
 
     // The group waits for the handler above, so this member is not let in before it is over.
-    const own = openPool(database.url)
-    const waiting = consume(orders, own, { name: late, group })
+    const own = openPool(inbox.url)
+    const waiting = inbox.consume(orders, own, { name: late, group })
     const start = waiting.start()
     start.catch(() => undefined)
     await happens('consumerAssigned', first, { timeoutMs: 1_500 }).catch(() => undefined)
@@ -133,7 +113,7 @@ test('stop() keeps its time when the database does not answer', { timeout: 120_0
   const ownPool = openPool(own.url)
   const orders = await createOrders()
   const begun = signal()
-  const consumer = consume(orders, ownPool, {
+  const consumer = inbox.consume(orders, ownPool, {
     handle: async () => {
       begun.give()
       await new Promise(() => undefined)
@@ -164,16 +144,16 @@ test('connections that are lost in the middle of an event count neither as attem
   const name = randomName('billing')
   const sent = events(3)
   let losses = 0
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     name,
     retry: { attemptsMax: 1, killsMax: 1 },
     handle: async (value) => {
       if (value !== 1 || losses === 4) return
       losses += 1
-      const { rows } = await pool.query<{ pid: number }>(
+      const { rows } = await inbox.pool.query<{ pid: number }>(
         `select pid from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`,
       )
-      for (const { pid } of rows) await pool.query('select pg_terminate_backend($1, 5000)', [pid])
+      for (const { pid } of rows) await inbox.pool.query('select pg_terminate_backend($1, 5000)', [pid])
     },
   })
   const handled = happens('consumerHandled', name, { count: 3 })
@@ -181,6 +161,6 @@ test('connections that are lost in the middle of an event count neither as attem
   await consumer.start()
   await handled
 
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
   expect(consumer.counts).toMatchObject({ handled: 3, retries: 0, deadLetters: 0 })
 })

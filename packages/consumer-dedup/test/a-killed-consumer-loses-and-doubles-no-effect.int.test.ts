@@ -2,7 +2,7 @@ import { randomName, type TestDatabase } from '@internal/stack'
 import type { FaultPoint } from '@oncebox/core'
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { startConsumerProcess } from './consumer-process.js'
+import { startInboxProcess } from './inbox-process.js'
 import {
   brokers,
   compare,
@@ -69,9 +69,9 @@ test.concurrent.each(killsOf)(
     for (let kill = 0; kill < kills; kill += 1) {
       if (perBatch) await publish(orders, sent.slice(kill * 8, (kill + 1) * 8))
       const hit = perBatch ? 1 : 1 + (kill % 7)
-      expect(await startConsumerProcess(settings(), `${point}@${hit}:kill`).ended).toBe('SIGKILL')
+      expect(await startInboxProcess(settings(), `${point}@${hit}:kill`).ended).toBe('SIGKILL')
     }
-    const last = startConsumerProcess(settings())
+    const last = startInboxProcess(settings())
     await eventually(async () => compare(sent, await effects(pool)).lost === 0)
     await last.started
     last.kill('SIGTERM')
@@ -107,7 +107,7 @@ test.concurrent(
     // In a batch, then alone: twice counted, found by the next start.
     let ends = 0
     for (; ends < 10; ends += 1) {
-      const one = startConsumerProcess({ ...settings, group: randomName('group') })
+      const one = startInboxProcess({ ...settings, group: randomName('group') })
       const done = eventually(async () => (await effects(pool)).length === 19).then(() => 'finished' as const)
       const end = await Promise.race([one.ended, done])
       if (end === 'finished') {
@@ -151,8 +151,8 @@ test.concurrent('a kill by somebody else costs no event an attempt', { timeout: 
     options: { retry: { killsMax: 1, attemptsMax: 1 } },
   })
 
-  expect(await startConsumerProcess(settings(), 'consumer.effect.done@4:kill').ended).toBe('SIGKILL')
-  const last = startConsumerProcess(settings())
+  expect(await startInboxProcess(settings(), 'consumer.effect.done@4:kill').ended).toBe('SIGKILL')
+  const last = startInboxProcess(settings())
   await eventually(async () => (await effects(pool)).length === 10)
   await last.started
   last.kill('SIGTERM')

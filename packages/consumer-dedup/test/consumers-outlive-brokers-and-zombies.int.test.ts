@@ -1,14 +1,12 @@
-import { createTopic, randomName, startPrivateKafka, type TestDatabase } from '@internal/stack'
+import { createTopic, randomName, startPrivateKafka } from '@internal/stack'
 import { channels, type FaultPoint } from '@oncebox/core'
 import { connectKafka, readPartition } from '@oncebox/kafka'
 import { Kafka, logLevel, type Transaction } from 'kafkajs'
-import type pg from 'pg'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { startConsumerProcess } from './consumer-process.js'
+import { expect, onTestFinished, test } from 'vitest'
+import { startInboxProcess } from './inbox-process.js'
 import {
   brokers,
   compare,
-  createInboxDatabase,
   createOrders,
   defineOrders,
   effects,
@@ -18,29 +16,10 @@ import {
   inOrder,
   publish,
 } from './fixture.js'
-import { effectConsumer, openPool, storedPosition, type OrdersConsumer } from './positions.js'
+import { storedPosition } from './positions.js'
+import { useInbox } from './use-inbox.js'
 
-let database: TestDatabase
-let pool: pg.Pool
-const running: OrdersConsumer[] = []
-const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
-  const consumer = effectConsumer(...given)
-  running.push(consumer)
-  return consumer
-}
-
-beforeAll(async () => {
-  database = await createInboxDatabase()
-  pool = openPool(database.url)
-})
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
-  await pool.query('truncate effects')
-})
-afterAll(async () => {
-  await pool.end()
-  await database.drop()
-})
+const inbox = useInbox()
 
 /** Repositionings of a consumer from now on. */
 function repositionings(name: string): readonly unknown[] {
@@ -71,9 +50,9 @@ test.each(zombies)(
     const timeouts = { sessionTimeoutMs: 1_500, heartbeatIntervalMs: 200 }
     const sent = events(40)
     await publish(orders, sent.slice(0, 20))
-    const zombie = startConsumerProcess(
+    const zombie = startInboxProcess(
       {
-        url: database.url,
+        url: inbox.url,
         brokers: brokers(),
         topic: orders.name,
         name,
@@ -83,23 +62,24 @@ test.each(zombies)(
       `${point}@${point === 'consumer.commit.acked' ? 3 : 1}:stop`,
     )
     // Its group waits for it until its session is over, then gives the partition to the next member.
-    await eventually(async () => (await storedPosition(pool, name)) !== undefined)
-    if (point !== 'consumer.attempt.started') await eventually(async () => (await effects(pool)).length > 0)
-    const next = consume(orders, pool, { name, group, ...timeouts })
+    await eventually(async () => (await storedPosition(inbox.pool, name)) !== undefined)
+    if (point !== 'consumer.attempt.started')
+      await eventually(async () => (await effects(inbox.pool)).length > 0)
+    const next = inbox.consume(orders, inbox.pool, { name, group, ...timeouts })
     const assigned = happens('consumerAssigned', name, { where: ({ partitions }) => size(partitions) === 1 })
     const doubts = repositionings(name) // of `next`: the zombie is another process
     await next.start()
     await assigned
-    await eventually(async () => compare(sent.slice(0, 20), await effects(pool)).lost === 0)
+    await eventually(async () => compare(sent.slice(0, 20), await effects(inbox.pool)).lost === 0)
 
     zombie.kill('SIGCONT')
     await publish(orders, sent.slice(20))
-    await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+    await eventually(async () => compare(sent, await effects(inbox.pool)).lost === 0)
     zombie.kill('SIGTERM')
     expect(await zombie.ended).toBe(null)
     await next.stop()
 
-    const found = await effects(pool)
+    const found = await effects(inbox.pool)
     expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
     expect(found).toHaveLength(40)
     expect(inOrder(found)).toBe(true)
@@ -116,7 +96,10 @@ test(
     await using kafka = await startPrivateKafka()
     const orders = defineOrders(await createTopic('orders', { partitions: 2, brokers: kafka.brokers }))
     const sent = events(200, { keys: 20 })
-    const consumer = consume(orders, pool, { kafka: { brokers: kafka.brokers }, sessionTimeoutMs: 10_000 })
+    const consumer = inbox.consume(orders, inbox.pool, {
+      kafka: { brokers: kafka.brokers },
+      sessionTimeoutMs: 10_000,
+    })
     await consumer.start()
     const first = happens('consumerHandled', consumer.name, { count: 20 })
     await publish(orders, sent.slice(0, 100), kafka.brokers)
@@ -131,11 +114,11 @@ test(
         () => false,
       ),
     )
-    await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+    await eventually(async () => compare(sent, await effects(inbox.pool)).lost === 0)
     await consumer.stop()
 
     expect(consumer.failure).toBeUndefined()
-    const found = await effects(pool)
+    const found = await effects(inbox.pool)
     expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
     expect(inOrder(found)).toBe(true)
   },
@@ -147,7 +130,7 @@ test('an event that takes long holds its own partition, not the others of its br
   const others = sent.filter(({ partition }) => partition !== 0)
   let finish: () => void = () => undefined
   const finished = new Promise<void>((resolve) => (finish = resolve))
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     handle: async (value) => {
       if (value === 0) await finished
     },
@@ -157,17 +140,17 @@ test('an event that takes long holds its own partition, not the others of its br
   await publish(orders, sent)
   await consumer.start()
   await handled
-  const found = await effects(pool)
+  const found = await effects(inbox.pool)
   expect(found.map(({ id }) => id).toSorted()).toEqual(others.map(({ id }) => id).toSorted())
 
   finish()
   await all
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
 })
 
 test('an aborted event never takes effect, whoever aborts it and whatever its key', async () => {
   const orders = await createOrders()
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const kept = events(2)
   const begin = async (): Promise<Transaction> => {
     const producer = new Kafka({ brokers: brokers(), logLevel: logLevel.NOTHING }).producer({
@@ -204,7 +187,7 @@ test('an aborted event never takes effect, whoever aborts it and whatever its ke
   await consumer.start()
   await handled
 
-  expect((await effects(pool)).map(({ id }) => id)).toEqual(['committed', ...kept.map(({ id }) => id)])
+  expect((await effects(inbox.pool)).map(({ id }) => id)).toEqual(['committed', ...kept.map(({ id }) => id)])
 })
 
 test('what compaction has removed is passed without a doubt', { timeout: 120_000 }, async () => {
@@ -232,10 +215,12 @@ test('what compaction has removed is passed without a doubt', { timeout: 120_000
   }
   await eventually(async () => (await left()) < 20)
 
-  const consumer = consume(orders, pool, { kafka: { brokers: kafka.brokers } })
+  const consumer = inbox.consume(orders, inbox.pool, { kafka: { brokers: kafka.brokers } })
   const doubts = repositionings(consumer.name)
   await consumer.start()
-  await expect.poll(() => storedPosition(pool, consumer.name), { timeout: 20_000, interval: 20 }).toBe('30')
+  await expect
+    .poll(() => storedPosition(inbox.pool, consumer.name), { timeout: 20_000, interval: 20 })
+    .toBe('30')
   expect(doubts).toEqual([])
-  expect((await effects(pool)).at(-1)?.id).toBe(sent.at(-1)?.id)
+  expect((await effects(inbox.pool)).at(-1)?.id).toBe(sent.at(-1)?.id)
 })

@@ -1,43 +1,14 @@
-import { randomName, type TestDatabase } from '@internal/stack'
+import { randomName } from '@internal/stack'
 import type { PartitionLag } from '@oncebox/consumer-dedup'
 import { collectConsumerMetrics } from '@oncebox/consumer-dedup/metrics'
 import { envelopeHeaders, json } from '@oncebox/core'
 import { Kafka, logLevel } from 'kafkajs'
-import type pg from 'pg'
 import { Registry } from 'prom-client'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import {
-  brokers,
-  createInboxDatabase,
-  createOrders,
-  events,
-  gate,
-  happens,
-  publish,
-  type Sent,
-} from './fixture.js'
-import { effectConsumer, openPool, type OrdersConsumer } from './positions.js'
+import { expect, test } from 'vitest'
+import { brokers, createOrders, events, gate, happens, publish, type Sent } from './fixture.js'
+import { useInbox } from './use-inbox.js'
 
-let database: TestDatabase
-let pool: pg.Pool
-const running: OrdersConsumer[] = []
-const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
-  const consumer = effectConsumer(...given)
-  running.push(consumer)
-  return consumer
-}
-
-beforeAll(async () => {
-  database = await createInboxDatabase()
-  pool = openPool(database.url, 16)
-})
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((consumer) => consumer.stop({ timeoutMs: 100 })))
-})
-afterAll(async () => {
-  await pool.end()
-  await database.drop()
-})
+const inbox = useInbox({ connectionsMax: 16, stopMs: 100 })
 
 const to = (partition: number, sent: readonly Sent[]): Sent[] => sent.map((one) => ({ ...one, partition }))
 const byPartition = (lags: readonly PartitionLag[]): (number | undefined)[] =>
@@ -51,7 +22,7 @@ test('how far a partition is behind is told also while its handler takes long, a
   const registry = new Registry()
   using _metrics = collectConsumerMetrics(registry)
   using hold = gate()
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     name,
     lag: { warnAt: 8, intervalMs: 100 },
     handle: () => hold.opened,
@@ -94,7 +65,7 @@ test('what an open transaction holds back is no lag, and nobody is told of a par
   const orders = await createOrders(1)
   const name = randomName('billing')
   using hold = gate()
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     name,
     lag: { warnAt: 3, intervalMs: 100 },
     handle: () => hold.opened,

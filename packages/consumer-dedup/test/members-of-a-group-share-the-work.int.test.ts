@@ -1,40 +1,11 @@
-import { randomName, type TestDatabase } from '@internal/stack'
+import { randomName } from '@internal/stack'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type pg from 'pg'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import {
-  compare,
-  createInboxDatabase,
-  createOrders,
-  effects,
-  events,
-  happens,
-  inOrder,
-  publish,
-} from './fixture.js'
-import { effectConsumer, openPool, type OrdersConsumer } from './positions.js'
+import { expect, test } from 'vitest'
+import { compare, createOrders, effects, events, happens, inOrder, publish } from './fixture.js'
+import { openPool } from './positions.js'
+import { useInbox } from './use-inbox.js'
 
-let database: TestDatabase
-let pool: pg.Pool
-const running: OrdersConsumer[] = []
-const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
-  const consumer = effectConsumer(...given)
-  running.push(consumer)
-  return consumer
-}
-
-beforeAll(async () => {
-  database = await createInboxDatabase()
-  pool = openPool(database.url, 16)
-})
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
-  await pool.query('truncate effects')
-})
-afterAll(async () => {
-  await pool.end()
-  await database.drop()
-})
+const inbox = useInbox({ connectionsMax: 16 })
 
 test(
   'members come and go, each effect happens once and the order of each key is kept',
@@ -44,20 +15,20 @@ test(
     const [name, group] = [randomName('billing'), randomName('group')]
     const sent = events(600, { keys: 40 })
     const slow = () => sleep(5)
-    const first = consume(orders, pool, { name, group, handle: slow })
+    const first = inbox.consume(orders, inbox.pool, { name, group, handle: slow })
     await first.start()
     await publish(orders, sent.slice(0, 300))
-    const second = consume(orders, pool, { name, group, handle: slow })
+    const second = inbox.consume(orders, inbox.pool, { name, group, handle: slow })
     await second.start()
     await publish(orders, sent.slice(300))
     await happens('consumerHandled', name, { count: 50 })
     await first.stop()
     await expect
-      .poll(() => effects(pool).then((found) => found.length), { timeout: 60_000, interval: 50 })
+      .poll(() => effects(inbox.pool).then((found) => found.length), { timeout: 60_000, interval: 50 })
       .toBe(600)
     await second.stop()
 
-    const found = await effects(pool)
+    const found = await effects(inbox.pool)
     expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
     expect(inOrder(found)).toBe(true)
     expect(first.counts.handled).toBeGreaterThan(0)
@@ -68,7 +39,7 @@ test(
 test('a handler that takes longer than the session keeps its membership', { timeout: 60_000 }, async () => {
   const orders = await createOrders()
   // 6 s is the shortest session that a broker allows by default.
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     sessionTimeoutMs: 6_000,
     heartbeatIntervalMs: 500,
     handle: () => sleep(8_000),
@@ -90,7 +61,7 @@ test('stop() finishes the event in hand and begins no other', async () => {
   const orders = await createOrders()
   let begun: (value: unknown) => void = () => undefined
   const first = new Promise((resolve) => (begun = resolve))
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     handle: async () => {
       begun(undefined)
       await sleep(300)
@@ -101,7 +72,7 @@ test('stop() finishes the event in hand and begins no other', async () => {
   await first
   await consumer.stop()
 
-  expect(await effects(pool)).toHaveLength(1)
+  expect(await effects(inbox.pool)).toHaveLength(1)
   expect(consumer.counts.handled).toBe(1)
 })
 
@@ -112,7 +83,7 @@ test('a handler that is asked to give up when stop() runs out of time is rolled 
   let begun: (value: unknown) => void = () => undefined
   const first = new Promise((resolve) => (begun = resolve))
   const reasons: unknown[] = []
-  const patient = consume(orders, pool, {
+  const patient = inbox.consume(orders, inbox.pool, {
     name,
     handle: async (_value, signal) => {
       begun(undefined)
@@ -125,14 +96,14 @@ test('a handler that is asked to give up when stop() runs out of time is rolled 
   await first
   await patient.stop({ timeoutMs: 100 })
   expect(reasons).toMatchObject([{ code: 'CONSUMER_STOP_TIMEOUT' }])
-  expect(await effects(pool)).toEqual([])
+  expect(await effects(inbox.pool)).toEqual([])
   expect(patient.counts.retries).toBe(0)
 
-  const next = consume(orders, pool, { name })
+  const next = inbox.consume(orders, inbox.pool, { name })
   const handled = happens('consumerHandled', name)
   await next.start()
   expect(await handled).toMatchObject({ attempt: 1 })
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
 })
 
 test('a handler that ignores its signal cannot commit after stop()', { timeout: 60_000 }, async () => {
@@ -141,8 +112,8 @@ test('a handler that ignores its signal cannot commit after stop()', { timeout: 
   let finish: (value: unknown) => void = () => undefined
   const first = new Promise((resolve) => (begun = resolve))
   const finished = new Promise((resolve) => (finish = resolve))
-  const own = openPool(database.url)
-  const consumer = consume(orders, own, {
+  const own = openPool(inbox.url)
+  const consumer = inbox.consume(orders, own, {
     handle: async () => {
       begun(undefined)
       await finished
@@ -156,5 +127,5 @@ test('a handler that ignores its signal cannot commit after stop()', { timeout: 
   finish(undefined)
   await own.end()
 
-  expect(await effects(pool)).toEqual([])
+  expect(await effects(inbox.pool)).toEqual([])
 })

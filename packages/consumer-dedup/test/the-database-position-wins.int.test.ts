@@ -1,10 +1,10 @@
-import { createDatabase, randomName, type TestDatabase } from '@internal/stack'
+import { createDatabase, randomName } from '@internal/stack'
 import { createConsumer } from '@oncebox/consumer-dedup'
 import { installFaultHandler } from '@oncebox/core'
 import { fromPg } from '@oncebox/outbox'
 import { Kafka, logLevel } from 'kafkajs'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import {
   brokers,
   compare,
@@ -18,16 +18,10 @@ import {
   publish,
   withProducer,
 } from './fixture.js'
-import { effectConsumer, openPool, storedPosition, type OrdersConsumer } from './positions.js'
+import { openPool, storedPosition } from './positions.js'
+import { useInbox } from './use-inbox.js'
 
-let database: TestDatabase
-let pool: pg.Pool
-const running: OrdersConsumer[] = []
-const consume = (...given: Parameters<typeof effectConsumer>): OrdersConsumer => {
-  const consumer = effectConsumer(...given)
-  running.push(consumer)
-  return consumer
-}
+const inbox = useInbox()
 const kafka = () => new Kafka({ brokers: brokers(), logLevel: logLevel.NOTHING })
 
 /** What retention does: the log begins at `offset` afterwards. */
@@ -39,40 +33,26 @@ async function deleteRecords(topic: string, offset: string): Promise<void> {
   await admin.disconnect()
 }
 
-beforeAll(async () => {
-  database = await createInboxDatabase()
-  pool = openPool(database.url)
-})
-afterEach(async () => {
-  installFaultHandler(undefined)
-  await Promise.all(running.splice(0).map((consumer) => consumer.stop()))
-  await pool.query('truncate effects')
-})
-afterAll(async () => {
-  await pool.end()
-  await database.drop()
-})
-
 test('a new group with the same name goes on where the name was', async () => {
   const orders = await createOrders()
   const name = randomName('billing')
   const sent = events(20)
   await publish(orders, sent.slice(0, 10))
-  const first = consume(orders, pool, { name })
+  const first = inbox.consume(orders, inbox.pool, { name })
   const ten = happens('consumerHandled', name, { count: 10 })
   await first.start()
   await ten
   await first.stop()
-  expect(await storedPosition(pool, name)).toBe('10')
+  expect(await storedPosition(inbox.pool, name)).toBe('10')
 
   await publish(orders, sent.slice(10))
-  const second = consume(orders, pool, { name })
+  const second = inbox.consume(orders, inbox.pool, { name })
   const rest = happens('consumerHandled', name, { count: 10 })
   await second.start()
   await rest
 
   expect(second.counts).toMatchObject({ handled: 10, duplicates: 0 })
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
 })
 
 test('a database restored to an older state gets its lost effects again, once, although Kafka has the offset', async () => {
@@ -82,7 +62,7 @@ test('a database restored to an older state gets its lost effects again, once, a
   await publish(orders, sent.slice(0, 10))
   await using before = await createInboxDatabase()
   const live = openPool(before.url)
-  const first = consume(orders, live, { name, group })
+  const first = inbox.consume(orders, live, { name, group })
   const ten = happens('consumerHandled', name, { count: 10 })
   await first.start()
   await ten
@@ -91,14 +71,14 @@ test('a database restored to an older state gets its lost effects again, once, a
   // The backup, then twenty more effects that it does not have.
   await using backup = await createDatabase()
   await live.end()
-  const server = new pg.Client({ connectionString: database.url })
+  const server = new pg.Client({ connectionString: inbox.url })
   await server.connect()
   await server.query(`drop database "${backup.name}" with (force)`)
   await server.query(`create database "${backup.name}" template "${before.name}"`)
   await server.end()
   const after = openPool(before.url)
   await publish(orders, sent.slice(10))
-  const second = consume(orders, after, { name, group })
+  const second = inbox.consume(orders, after, { name, group })
   const twenty = happens('consumerHandled', name, { count: 20 })
   await second.start()
   await twenty
@@ -106,7 +86,7 @@ test('a database restored to an older state gets its lost effects again, once, a
   await after.end()
 
   const restored = openPool(backup.url)
-  const third = consume(orders, restored, { name, group })
+  const third = inbox.consume(orders, restored, { name, group })
   const again = happens('consumerHandled', name, { count: 20 })
   await third.start()
   await again
@@ -121,7 +101,7 @@ test('a database restored to an older state gets its lost effects again, once, a
 
 test('the position moves past transaction markers and aborted records, also when nothing follows', async () => {
   const orders = await createOrders()
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const producer = kafka().producer({
     transactionalId: randomName('tx'),
     idempotent: true,
@@ -143,14 +123,16 @@ test('the position moves past transaction markers and aborted records, also when
   await producer.disconnect()
   await two
 
-  await expect.poll(() => storedPosition(pool, consumer.name), { timeout: 10_000, interval: 20 }).toBe('8')
-  expect((await effects(pool)).map(({ id }) => id)).toEqual(['commit-0', 'commit-2'])
+  await expect
+    .poll(() => storedPosition(inbox.pool, consumer.name), { timeout: 10_000, interval: 20 })
+    .toBe('8')
+  expect((await effects(inbox.pool)).map(({ id }) => id)).toEqual(['commit-0', 'commit-2'])
 })
 
 test('an idle partition whose records retention has deleted is no reason to stop', async () => {
   const orders = await createOrders()
   const name = randomName('billing')
-  const first = consume(orders, pool, { name })
+  const first = inbox.consume(orders, inbox.pool, { name })
   const handled = happens('consumerHandled', name, { count: 3 })
   await publish(orders, events(3))
   await first.start()
@@ -158,7 +140,7 @@ test('an idle partition whose records retention has deleted is no reason to stop
   await first.stop()
   await deleteRecords(orders.name, '3')
 
-  const second = consume(orders, pool, { name })
+  const second = inbox.consume(orders, inbox.pool, { name })
   const next = happens('consumerHandled', name)
   await second.start()
   await publish(orders, events(1, { from: 3 }))
@@ -169,7 +151,7 @@ test('an idle partition whose records retention has deleted is no reason to stop
 test('records that were deleted before they took effect stop the consumer with a typed error', async () => {
   const orders = await createOrders()
   const name = randomName('billing')
-  const first = consume(orders, pool, { name })
+  const first = inbox.consume(orders, inbox.pool, { name })
   await publish(orders, events(3))
   const handled = happens('consumerHandled', name, { count: 3 })
   await first.start()
@@ -178,7 +160,7 @@ test('records that were deleted before they took effect stop the consumer with a
   await publish(orders, events(3, { from: 3 }))
   await deleteRecords(orders.name, '5')
 
-  const second = consume(orders, pool, { name })
+  const second = inbox.consume(orders, inbox.pool, { name })
   await expect(second.start()).rejects.toMatchObject({
     code: 'CONSUMER_POSITION_OUT_OF_RANGE',
     details: { position: '3', low: '5', high: '6' },
@@ -189,7 +171,7 @@ test('records that were deleted before they took effect stop the consumer with a
 
 test('a topic that is created again under its name is read from its start', async () => {
   const orders = await createOrders()
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const sent = events(10)
   const before = happens('consumerHandled', consumer.name, { count: 5 })
   await publish(orders, sent.slice(0, 5))
@@ -223,7 +205,7 @@ test('a topic that is created again under its name is read from its start', asyn
     .toBe(true)
   await after
 
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
 })
 
 test(
@@ -235,7 +217,7 @@ test(
     const consumer = createConsumer({
       group: name,
       topics: [orders, other],
-      db: fromPg(pool),
+      db: fromPg(inbox.pool),
       kafka: { brokers: brokers() },
       mode: 'inbox',
     })
@@ -277,14 +259,14 @@ test(
     )
     await handled
 
-    expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+    expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
   },
 )
 
 test('a partition that is added to a running group is read from its start', async () => {
   const orders = await createOrders()
   const [name, group] = [randomName('billing'), randomName('group')]
-  const first = consume(orders, pool, { name, group })
+  const first = inbox.consume(orders, inbox.pool, { name, group })
   await first.start()
   const admin = kafka().admin()
   await admin.connect()
@@ -304,24 +286,28 @@ test('a partition that is added to a running group is read from its start', asyn
   )
 
   // Another member makes the group look at the topic again; when it leaves, the first has both partitions.
-  const second = consume(orders, pool, { name, group })
+  const second = inbox.consume(orders, inbox.pool, { name, group })
   await second.start()
   await second.stop()
-  await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+  await eventually(async () => compare(sent, await effects(inbox.pool)).lost === 0)
 
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
   expect(first.state).toBe('running')
 })
 
 test('a position that somebody else moved is read again', async () => {
   const orders = await createOrders()
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const sent = events(10)
   await consumer.start()
   await publish(orders, sent.slice(0, 5))
   await happens('consumerHandled', consumer.name, { count: 5, timeoutMs: 10_000 }).catch(() => undefined)
-  await expect.poll(() => storedPosition(pool, consumer.name), { timeout: 10_000, interval: 20 }).toBe('5')
-  await pool.query('update inbox.positions set next = 2, in_hand = 2 where consumer = $1', [consumer.name])
+  await expect
+    .poll(() => storedPosition(inbox.pool, consumer.name), { timeout: 10_000, interval: 20 })
+    .toBe('5')
+  await inbox.pool.query('update inbox.positions set next = 2, in_hand = 2 where consumer = $1', [
+    consumer.name,
+  ])
 
   const doubted = happens('consumerRepositioning', consumer.name)
   const rest = happens('consumerHandled', consumer.name, { count: 5 })
@@ -329,27 +315,31 @@ test('a position that somebody else moved is read again', async () => {
   expect(await doubted).toMatchObject({ error: { code: 'CONSUMER_POSITION_LOST' } })
   await rest
 
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
   await expect.poll(() => consumer.counts.duplicates).toBe(3)
 })
 
 test('a position that somebody else moves while a batch is in hand is not overwritten, but read again', async () => {
   const orders = await createOrders()
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const sent = events(5)
   let commits = 0
   installFaultHandler(async (point) => {
     if (point !== 'consumer.commit.acked' || (commits += 1) !== 5) return
-    await pool.query('update inbox.positions set next = 2, in_hand = 2 where consumer = $1', [consumer.name])
+    await inbox.pool.query('update inbox.positions set next = 2, in_hand = 2 where consumer = $1', [
+      consumer.name,
+    ])
   })
   const doubted = happens('consumerRepositioning', consumer.name)
   await publish(orders, sent)
   await consumer.start()
   expect(await doubted).toMatchObject({ error: { code: 'CONSUMER_POSITION_LOST' } })
 
-  await expect.poll(() => storedPosition(pool, consumer.name), { timeout: 10_000, interval: 20 }).toBe('5')
+  await expect
+    .poll(() => storedPosition(inbox.pool, consumer.name), { timeout: 10_000, interval: 20 })
+    .toBe('5')
   expect(consumer.counts).toMatchObject({ handled: 5, duplicates: 3 })
-  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
 })
 
 test('Kafka’s offset never runs ahead of the effects', async () => {
@@ -360,7 +350,7 @@ test('Kafka’s offset never runs ahead of the effects', async () => {
   const committed = async () =>
     (await admin.fetchOffsets({ groupId: group, topics: [orders.name] }))[0]?.partitions
   const seen: unknown[] = []
-  const consumer = consume(orders, pool, {
+  const consumer = inbox.consume(orders, inbox.pool, {
     group,
     position: { eventsMax: 1 },
     handle: async () => void seen.push(await committed()),
@@ -377,7 +367,7 @@ test('Kafka’s offset never runs ahead of the effects', async () => {
 
 test('records with a producer’s own key of zeros, and a thousand at once, all arrive', async () => {
   const orders = await createOrders(3)
-  const consumer = consume(orders, pool)
+  const consumer = inbox.consume(orders, inbox.pool)
   const sent = events(1_000, { keys: 50 })
   const all = happens('consumerHandled', consumer.name, { count: 1_000, timeoutMs: 60_000 })
   await consumer.start()
@@ -387,7 +377,7 @@ test('records with a producer’s own key of zeros, and a thousand at once, all 
   )
   await all
 
-  const found = await effects(pool)
+  const found = await effects(inbox.pool)
   expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
   expect(inOrder(found)).toBe(true)
 })
@@ -397,15 +387,15 @@ test('a consumer that starts at the latest event handles what comes from then on
   const [before, after] = [events(5), events(5, { from: 5 })]
   await publish(orders, before)
   const name = randomName('billing')
-  const first = consume(orders, pool, { name, startAt: 'latest' })
+  const first = inbox.consume(orders, inbox.pool, { name, startAt: 'latest' })
   await first.start()
   await first.stop()
   await publish(orders, after)
   const done = happens('consumerHandled', name, { count: after.length })
-  const second = consume(orders, pool, { name, startAt: 'latest' })
+  const second = inbox.consume(orders, inbox.pool, { name, startAt: 'latest' })
   await second.start()
   await done
   await second.stop()
-  expect(compare(after, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
-  expect(await effects(pool)).toHaveLength(after.length)
+  expect(compare(after, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
+  expect(await effects(inbox.pool)).toHaveLength(after.length)
 })
