@@ -4,7 +4,8 @@ import type { CopyRows } from '../reading/copy-rows.js'
 import { EventHeaders } from './cloud-event-headers.js'
 import type { EncodedBatch } from './encoded-batch.js'
 import type { Exceptions, Halt } from './exceptions.js'
-import { PageEncoding, type InTransactions } from './page-encoding.js'
+import { PageEncoding } from './page-encoding.js'
+import type { InTransactions } from './row-walk.js'
 import type { Routes } from './routes.js'
 
 /**

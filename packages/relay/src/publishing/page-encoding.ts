@@ -1,38 +1,20 @@
-import { channels, envelopeHeaders, OutboxError } from '@oncebox/core'
-import {
-  encodeHeader,
-  PartitionRecords,
-  partitionForKey,
-  type Compression,
-  type TopicDescription,
-} from '@oncebox/kafka'
+import { OutboxError } from '@oncebox/core'
+import type { Compression } from '@oncebox/kafka'
 import { ParkedKeys } from '../dead-letters/parked-keys.js'
-import { lastOfTransactionColumn } from '../reading/read-transactions.js'
-import { column, rowOverheadBytes } from '../reading/read-window.js'
 import type { CopyRows } from '../reading/copy-rows.js'
+import { column, rowOverheadBytes } from '../reading/read-window.js'
 import type { EventHeaders } from './cloud-event-headers.js'
 import type { EncodedBatch } from './encoded-batch.js'
 import { refusalOf, type Exceptions, type Halt, type SetAside } from './exceptions.js'
+import { RecordWriter } from './record-writer.js'
 import type { Route, Routes } from './routes.js'
+import { RowWalk, type InTransactions } from './row-walk.js'
 
 const postgresEpochMs = 946_684_800_000
 // Years 0000 to 9999: what a CloudEvents time (RFC 3339) can name. PostgreSQL knows more, and infinity.
 const timeMinMs = Date.parse('0000-01-01T00:00:00Z')
 const timeMaxMs = Date.parse('9999-12-31T23:59:59.999Z')
-const jsonContentType = encodeHeader(envelopeHeaders.contentType, 'application/json')
 const keyInDetailsMax = 200
-// As many links as a span takes by default.
-const traceparentsMax = 128
-
-/** That rows come transaction by transaction, and where they go on. */
-export interface InTransactions {
-  /** Of the transaction that the last event before the page is of; 0 for none. */
-  readonly lastOfTransaction: bigint
-  /** Whether a batch may end only where a transaction does. */
-  readonly whole: boolean
-  /** One that goes out in parts all the same, so many rows at a time: the broker refuses something in it. */
-  readonly cut?: { readonly last: bigint; readonly rowsMax: number } | undefined
-}
 
 interface EncodingParts {
   readonly transactions: InTransactions | undefined
@@ -51,28 +33,13 @@ export class PageEncoding {
   /** Topics that were asked again for the sake of this page. */
   readonly #asked: Set<string>
   readonly #parts: EncodingParts
-  // By name: a topic that is described again in the middle of a page must not get two lists of one partition.
-  readonly #partitions = new Map<string, PartitionRecords[]>()
+  readonly #walk: RowWalk
+  readonly #writer: RecordWriter
   readonly #setAside: SetAside[] = []
   /** Keys that this page parks. */
   readonly #parkedHere = new ParkedKeys()
-  #lastSeq: bigint
-  /** Of the transaction that `lastSeq` is of. */
-  #lastOfTransaction: bigint | undefined
-  /** Of the transaction that the row under the cursor is of. */
-  #arrived: bigint | undefined
-  #transactions = 0
-  /** Rows, and events, before that transaction. */
-  #rowsBefore = 0
-  #eventsBefore = 0
-  /** Rows after which the page ends, in the middle of the one transaction that it has. */
-  #cutAt: number | undefined
-  #lastEventSeq = 0n
-  #rowCount = 0
-  #events = 0
   #boundedBytes = 0
   #oldestMs = Number.POSITIVE_INFINITY
-  readonly #traceparents: string[] | undefined = channels.relayPublished.hasSubscribers ? [] : undefined
   #halt: Halt | undefined
   #whole = true
 
@@ -84,11 +51,11 @@ export class PageEncoding {
     parts: EncodingParts,
   ) {
     this.#rows = rows
-    this.#lastSeq = after
+    this.#walk = new RowWalk(after, parts.transactions)
+    this.#writer = new RecordWriter(rows, parts.headers, parts.compression)
     this.#exceptions = exceptions
     this.#asked = asked
     this.#parts = parts
-    this.#lastOfTransaction = parts.transactions?.lastOfTransaction
   }
 
   /**
@@ -96,25 +63,24 @@ export class PageEncoding {
    * are in the batch, which cannot be used then.
    */
   get stopsBehind(): number | undefined {
-    const isInside = this.#rowCount > 0 && this.#lastSeq !== this.#lastOfTransaction
-    return isInside && this.#staysWhole ? this.#rowsBefore : undefined
+    return this.#walk.stopsBehind
   }
 
   get batch(): EncodedBatch {
+    const { events, rows, lastSeq, lastOfTransaction, transactions, lastEventSeq } = this.#walk
+    const { partitions, topics, traceparents } = this.#writer
     return {
-      partitions: [...this.#partitions.values()].flatMap((list) =>
-        list.filter((records) => records !== undefined),
-      ),
-      events: this.#events,
-      rows: this.#rowCount,
-      lastSeq: this.#lastSeq,
-      lastOfTransaction: this.#lastOfTransaction,
-      transactions: this.#transactions,
-      lastEventSeq: this.#lastEventSeq,
+      partitions,
+      events,
+      rows,
+      lastSeq,
+      lastOfTransaction,
+      transactions,
+      lastEventSeq,
       boundedBytes: this.#boundedBytes,
       oldestMs: this.#oldestMs,
-      topics: [...this.#partitions.keys()],
-      traceparents: this.#traceparents ?? [],
+      topics,
+      traceparents,
       setAside: this.#setAside,
       halt: this.#halt,
       whole: this.#whole,
@@ -125,10 +91,10 @@ export class PageEncoding {
   async run(): Promise<boolean> {
     const { passedOver, doubtful } = this.#exceptions
     const rows = this.#rows
-    while (this.#rowCount < this.#parts.rowsMax && rows.next()) {
+    while (this.#walk.rows < this.#parts.rowsMax && rows.next()) {
       const seq = rows.bytes.readBigInt64BE(rows.starts[column.seq])
-      this.#arrive(seq)
-      if (this.#isCutHere) {
+      this.#walk.arrive(seq, rows)
+      if (this.#walk.isCutHere) {
         this.#whole = false
         break
       }
@@ -142,7 +108,7 @@ export class PageEncoding {
         this.#add(seq, route, undefined)
         continue
       }
-      if (doubtful.size > 0 && this.#canEndBefore && doubtful.has(route.topicName)) {
+      if (doubtful.size > 0 && this.#walk.canEndBefore && doubtful.has(route.topicName)) {
         this.#whole = false
         break
       }
@@ -154,43 +120,6 @@ export class PageEncoding {
     }
     this.#whole &&= this.#halt === undefined
     return true
-  }
-
-  /** Refuses a row that does not come behind the last one. */
-  #arrive(seq: bigint): void {
-    const before = this.#lastOfTransaction
-    if (before === undefined) {
-      if (seq <= this.#lastSeq)
-        throw new OutboxError('RELAY_ORDER_BROKEN', `event ${seq} came after event ${this.#lastSeq}`)
-      return
-    }
-    const { bytes, starts } = this.#rows
-    const last = bytes.readBigInt64BE(starts[lastOfTransactionColumn])
-    if (last < before || (last === before && seq <= this.#lastSeq))
-      throw new OutboxError(
-        'RELAY_ORDER_BROKEN',
-        `event ${seq} of the transaction that ends with ${last} came after event ${this.#lastSeq} of the one that ends with ${before}`,
-      )
-    if (last === this.#arrived) return
-    const cut = this.#parts.transactions?.cut
-    if (this.#transactions === 0 && cut?.last === last) this.#cutAt = cut.rowsMax
-    this.#arrived = last
-    this.#transactions++
-    this.#rowsBefore = this.#rowCount
-    this.#eventsBefore = this.#events
-  }
-
-  get #staysWhole(): boolean {
-    return this.#parts.transactions?.whole === true && this.#cutAt === undefined
-  }
-
-  get #isCutHere(): boolean {
-    return this.#cutAt !== undefined && (this.#transactions > 1 || this.#rowCount >= this.#cutAt)
-  }
-
-  /** Whether the batch may end before the row, and has events then. */
-  get #canEndBefore(): boolean {
-    return (this.#staysWhole ? this.#eventsBefore : this.#events) > 0
   }
 
   async #lookUp(seq: bigint): Promise<Route | undefined> {
@@ -226,87 +155,16 @@ export class PageEncoding {
       postgresEpochMs + Math.floor(Number(rows.bytes.readBigInt64BE(rows.starts[column.occurred_at])) / 1000)
     if (timestampMs < timeMinMs || timestampMs > timeMaxMs)
       return verdict('its occurred_at is not in the years 0000 to 9999')
-    const partition = partitionOf(rows, topic)
+    const partition = this.#writer.partitionIn(topic)
     // Asked of Kafka it would be a topic that is not ready, tried again for ever; it is an event that names what is not there.
     if (partition >= topic.partitions)
       return verdict(`it asks for partition ${partition}, and the topic has ${topic.partitions}`, true)
-    const tooLarge = this.#appendRecord(
-      this.#records(topic, partition),
-      { headers, headerCount },
-      timestampMs,
-    )
+    const tooLarge = this.#writer.write(topic, partition, { headers, headerCount }, timestampMs)
     if (tooLarge !== undefined) return { error: tooLarge, dependsOnTopic: true }
     if (timestampMs < this.#oldestMs) this.#oldestMs = timestampMs
-    this.#events++
-    this.#lastEventSeq = seq
-    this.#passRow(seq)
+    this.#walk.passEvent(seq)
+    this.#countBytes()
     return undefined
-  }
-
-  #appendRecord(
-    records: PartitionRecords,
-    route: Pick<Route, 'headers' | 'headerCount'>,
-    timestampMs: number,
-  ): OutboxError | undefined {
-    const { bytes, starts, ends } = this.#rows
-    const pieces: Buffer[] = [
-      route.headers,
-      this.#parts.headers.write(bytes, starts[column.id] ?? 0, timestampMs),
-    ]
-    let headerCount = route.headerCount + 2
-    const headersStart = starts[column.headers] ?? -1
-    if (headersStart < 0) {
-      pieces.push(jsonContentType)
-      headerCount++
-    } else {
-      headerCount += this.#appendServiceHeaders(
-        bytes.toString('utf8', headersStart, ends[column.headers]),
-        pieces,
-      )
-    }
-    try {
-      records.append(
-        timestampMs,
-        bytes,
-        starts[column.key] ?? -1,
-        ends[column.key] ?? -1,
-        starts[column.payload] ?? -1,
-        ends[column.payload] ?? -1,
-        headerCount,
-        pieces,
-      )
-      return undefined
-    } catch (error) {
-      if (OutboxError.is(error, 'KAFKA_RECORD_TOO_LARGE')) return error
-      throw error
-    }
-  }
-
-  #records(topic: TopicDescription, partition: number): PartitionRecords {
-    let list = this.#partitions.get(topic.name)
-    if (list === undefined) this.#partitions.set(topic.name, (list = []))
-    return (list[partition] ??= new PartitionRecords(topic.name, partition, {
-      maxMessageBytes: topic.maxMessageBytes,
-      compression: this.#parts.compression,
-    }))
-  }
-
-  /** Headers the service set; the content type is JSON unless they say otherwise. @returns How many pieces were added. */
-  #appendServiceHeaders(text: string, pieces: Buffer[]): number {
-    const headers: unknown = JSON.parse(text)
-    const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : []
-    for (const [name, value] of entries) {
-      pieces.push(encodeHeader(name, String(value)))
-      if (name === envelopeHeaders.traceparent) this.#noteTraceparent(String(value))
-    }
-    if (entries.some(([name]) => name === envelopeHeaders.contentType)) return entries.length
-    pieces.push(jsonContentType)
-    return entries.length + 1
-  }
-
-  #noteTraceparent(traceparent: string): void {
-    if (this.#traceparents !== undefined && this.#traceparents.length < traceparentsMax)
-      this.#traceparents.push(traceparent)
   }
 
   /** Does with an event that cannot be published what its topic wants. @returns Whether the page goes on. */
@@ -347,9 +205,11 @@ export class PageEncoding {
   }
 
   #passRow(seq: bigint): void {
-    this.#lastSeq = seq
-    if (this.#arrived !== undefined) this.#lastOfTransaction = this.#arrived
-    this.#rowCount++
+    this.#walk.pass(seq)
+    this.#countBytes()
+  }
+
+  #countBytes(): void {
     this.#boundedBytes += rowOverheadBytes + bytesOf(this.#rows, column.payload)
   }
 
@@ -401,15 +261,6 @@ const parkedKeysFull = (parkedKeysMax: number, topic: string, seq: bigint): Outb
 function bytesOf({ starts, ends }: CopyRows, index: number): number {
   const start = starts[index] ?? -1
   return start < 0 ? 0 : (ends[index] ?? 0) - start
-}
-
-function partitionOf({ bytes, starts, ends }: CopyRows, topic: TopicDescription): number {
-  const explicit = starts[column.partition] ?? -1
-  if (explicit >= 0) return bytes.readInt32BE(explicit)
-  const key = starts[column.key] ?? -1
-  if (key >= 0) return partitionForKey(bytes.subarray(key, ends[column.key]), topic.partitions)
-  // No key, no order: spread by the random end of the id, so that a repeated attempt chooses the same partition.
-  return bytes.readUInt32BE((starts[column.id] ?? 0) + 12) % topic.partitions
 }
 
 const idOf = ({ bytes, starts, ends }: CopyRows): string =>
