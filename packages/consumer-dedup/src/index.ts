@@ -23,6 +23,7 @@ export {
   type LetterCount,
   type LetterSelection,
 } from './failing/consumer-letters.js'
+export type { ErrorMatch } from './failing/retry-rule.js'
 export type { ReplayResult } from './failing/replay.js'
 export type { PartitionLag } from './lag/partition-lag.js'
 export { readConsumerLag, readGroupLag, type StandingPartition } from './lag/read-lag.js'

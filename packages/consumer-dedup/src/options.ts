@@ -1,6 +1,7 @@
 import type { AnyTopic, Backoff, Database, TransactionOptions } from '@oncebox/core'
 import type { Compression, KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+import type { ErrorMatch } from './failing/retry-rule.js'
 import type { RedisDedup } from './redis/dedup.js'
 import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
@@ -14,6 +15,10 @@ export interface RetryOptions {
   readonly backoff?: Backoff
   /** How often a process may end while it handles an event alone, before the event becomes a dead letter. Default 3. */
   readonly killsMax?: number
+  /** Only what is one of these, or has one as a cause, is tried again; an event whose handler throws anything else is given up at once. */
+  readonly include?: readonly ErrorMatch[]
+  /** What is one of these, or has one as a cause, is not tried again: its event is given up at once. Wins over `include`. */
+  readonly exclude?: readonly ErrorMatch[]
   /** See {@link parkKey}. */
   readonly parking?: never
 }

@@ -7,6 +7,7 @@ import {
 } from '@oncebox/core'
 import type { Compression, KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
+import { resolveRetryRule, type RetryRule } from './failing/retry-rule.js'
 import type {
   CommonOptions,
   DatabaseOptions,
@@ -35,6 +36,7 @@ export interface ResolvedCommonOptions {
   readonly attemptsMax: number
   readonly backoff: Backoff
   readonly killsMax: number
+  readonly retryRule: RetryRule
   /** Undefined: what fails for good becomes a dead letter. */
   readonly parking: ResolvedParking | undefined
   readonly deadLetterTopic: string | undefined
@@ -200,6 +202,7 @@ function resolveCommonOptions(
       maxMs: within('retry.backoff.maxMs', backoff.maxMs, 10_000, 1, 3_600_000),
     },
     killsMax: within('retry.killsMax', retry.killsMax, 3, 1, 100),
+    retryRule: resolveRetryRule(retry),
     parking: retry.parking === undefined ? undefined : resolveParking(retry.parking),
     deadLetterTopic: options.deadLetterTopic,
     concurrency: within('concurrency', options.concurrency, 4, 1, 256),

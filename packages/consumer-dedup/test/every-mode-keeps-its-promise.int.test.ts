@@ -22,12 +22,13 @@ describe.each(modes)('a consumer in mode $name', (mode) => {
     async () => {
       await using bed = await Bed.open(mode)
       const sent = events(30, { keys: 3 })
-      const given = sent.filter(({ value }) => value === 7 || value === 12)
+      const isGivenUp = new Set([7, 12, 17])
+      const given = sent.filter(({ value }) => isGivenUp.has(value))
       await bed.publish(sent)
       const failing = mode.mode === 'at-most-once' ? {} : { 3: 1, 20: 2 }
       const consumer = bed.start({
         batches: mode.takesBatches || mode.mode === 'at-most-once',
-        failing: { 7: 'permanent', 12: -1, ...failing },
+        failing: { 7: 'permanent', 12: -1, 17: 'excluded', ...failing },
       })
       const rest = sent.filter((one) => !given.includes(one))
       await bed.untilDone(rest)
@@ -38,7 +39,9 @@ describe.each(modes)('a consumer in mode $name', (mode) => {
       const found = await bed.effects()
       expect(compare(rest, found)).toEqual({ lost: 0, doubled: 0 })
       expect(inOrder(found)).toBe(true)
-      expect((await bed.deadLetters()).toSorted()).toEqual(given.map(({ id }) => id).toSorted())
+      const attempts = await bed.attemptsOfDeadLetters()
+      expect(given.map(({ id }) => attempts.get(id))).toEqual([1, mode.retries ? 3 : 1, 1])
+      expect(attempts.size).toBe(given.length)
     },
   )
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { agentUrl } from '@internal/faults'
-import type { ParkKeyOptions } from '@oncebox/consumer-dedup'
+import type { ParkKeyOptions, RetryOptions } from '@oncebox/consumer-dedup'
 import type { ModeUnderTest } from './modes.js'
 
 export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> {
@@ -18,11 +18,11 @@ export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> 
   readonly group: string
   /** One handler for batches. */
   readonly batches?: boolean
-  readonly options?: object
+  readonly options?: { readonly retry?: RetryOptions; readonly [option: string]: unknown }
   /** Options of parkKey. */
   readonly parking?: ParkKeyOptions
-  /** By value: how often the handler throws; -1 is for ever, 'permanent' gives up at once. */
-  readonly failing?: Readonly<Record<number, number | 'permanent'>>
+  /** By value: how often the handler throws; -1 is for ever, 'permanent' and 'excluded' give up at once. */
+  readonly failing?: Readonly<Record<number, number | 'permanent' | 'excluded'>>
   readonly killAtValue?: number
   /** Of an event that has failed before. */
   readonly killInQueueAtValue?: number

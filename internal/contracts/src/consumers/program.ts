@@ -19,6 +19,9 @@ import { effectsList, type ProgramSettings } from './consumer-process.js'
 // events of the output topic, in `redis` mode elements of a list. Says 'started' on stdout, stops on SIGTERM. Argument: ProgramSettings as JSON.
 const settings = JSON.parse(process.argv[2] ?? '') as ProgramSettings // what consumer-process.ts passes
 const { mode, driver = 'pg', name, group, options = {} } = settings
+/** No attempt helps: `retry.exclude` of the consumer has it. */
+class Refused extends Error {}
+const retry = { ...options.retry, exclude: [Refused] }
 const failing = new Map(
   Object.entries(settings.failing ?? {}).map(([value, times]) => [Number(value), times]),
 )
@@ -47,8 +50,14 @@ const common = {
   topics: [orders],
   kafka: { brokers: [...settings.brokers] },
   ...options,
+  retry,
 } as const
-const parking = settings.parking === undefined ? {} : { retry: parkKey(settings.parking) }
+const parking =
+  settings.parking === undefined
+    ? {}
+    : {
+        retry: parkKey({ ...settings.parking, inPlace: { ...settings.parking.inPlace, exclude: [Refused] } }),
+      }
 const consumer = create()
 
 function create() {
@@ -119,6 +128,7 @@ async function handle(
   if (settings.handlerMs !== undefined) await sleep(settings.handlerMs)
   const times = failing.get(value)
   if (times === 'permanent') throw new PermanentError('no order like this')
+  if (times === 'excluded') throw new Error('wrapped', { cause: new Refused('no order like this') })
   if (times !== undefined && times !== 0) {
     failing.set(value, times - 1)
     throw new Error(`value ${value} fails`)

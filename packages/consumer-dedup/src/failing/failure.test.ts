@@ -1,6 +1,13 @@
 import { OutboxError, PermanentError } from '@oncebox/core'
 import { describe, expect, test } from 'vitest'
-import { classifyDatabaseError, classifyHandlerError, sqlState } from './failure.js'
+import { classifyDatabaseError, classifyHandlerError as classify, sqlState } from './failure.js'
+import { resolveRetryRule } from './retry-rule.js'
+
+const everything = resolveRetryRule({})
+const classifyHandlerError = (error: unknown, rule = everything): string => classify(error, rule)
+class Refused extends Error {}
+class RefusedCard extends Refused {}
+class Unreachable extends Error {}
 
 const sqlError = (code: string): Error => Object.assign(new Error('refused'), { code })
 
@@ -19,6 +26,46 @@ describe('a failure', () => {
 
   test('is final when the handler says so', () => {
     expect(classifyHandlerError(new PermanentError('no customer'))).toBe('permanent')
+  })
+
+  test('is final when its class, its cause or a predicate is excluded, and nothing else', () => {
+    const isGone = (error: unknown): boolean => error instanceof Error && error.message === 'gone'
+    const rule = resolveRetryRule({ exclude: [Refused, isGone] })
+    expect(classifyHandlerError(new RefusedCard('no money'), rule)).toBe('permanent')
+    expect(classifyHandlerError(new Error('wrapped', { cause: new Refused('no') }), rule)).toBe('permanent')
+    expect(classifyHandlerError(new Unreachable('gone'), rule)).toBe('permanent')
+    expect(classifyHandlerError(new Unreachable('later'), rule)).toBe('attempt')
+    expect(classifyHandlerError('a string', rule)).toBe('attempt')
+    // The database asks for another run, whatever the handler makes of it.
+    expect(classifyHandlerError(new Refused('deadlock', { cause: sqlError('40P01') }), rule)).toBe('again')
+  })
+
+  test('is final when nothing of it is included, or when it is excluded beside that', () => {
+    const rule = resolveRetryRule({ include: [Unreachable, Refused], exclude: [RefusedCard] })
+    expect(classifyHandlerError(new Unreachable('later'), rule)).toBe('attempt')
+    expect(classifyHandlerError(new Error('wrapped', { cause: new Refused('no') }), rule)).toBe('attempt')
+    expect(classifyHandlerError(new RefusedCard('no money'), rule)).toBe('permanent')
+    expect(classifyHandlerError(new TypeError('a mistake'), rule)).toBe('permanent')
+    const ring: Error = new Error('ring')
+    ring.cause = ring
+    expect(classifyHandlerError(ring, rule)).toBe('permanent')
+  })
+
+  test('is not final because a predicate breaks; what can never recognise an error is refused', () => {
+    const rule = resolveRetryRule({
+      exclude: [
+        () => {
+          throw new Error('a mistake of the predicate')
+        },
+      ],
+    })
+    expect(classifyHandlerError(new Refused('no'), rule)).toBe('attempt')
+    class NoError {
+      readonly message = 'no error'
+    }
+    for (const match of [NoError, 'Refused', undefined])
+      // @ts-expect-error the types refuse it too, and JavaScript has none
+      expect(() => resolveRetryRule({ exclude: [match] })).toThrow('neither a class of errors')
   })
 
   test('of the connection is nobody’s attempt', () => {

@@ -1,4 +1,5 @@
 import { OutboxError } from '@oncebox/core'
+import { isFinal, type RetryRule } from './retry-rule.js'
 
 /** What an error in an event's transaction means for the event. */
 export type FailureKind =
@@ -8,7 +9,7 @@ export type FailureKind =
   | 'unavailable'
   /** The handler failed. */
   | 'attempt'
-  /** The handler says that no attempt can help. */
+  /** The handler, or the retry rule, says that no attempt can help. */
   | 'permanent'
   /** There is no place for the event: the consumer stops. */
   | 'stop'
@@ -39,10 +40,11 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /** An error of the handler, on a connection that still answers. */
-export function classifyHandlerError(error: unknown): FailureKind {
+export function classifyHandlerError(error: unknown, rule: RetryRule): FailureKind {
   if (OutboxError.is(error, 'CONSUMER_PERMANENT') || OutboxError.is(error, 'CONSUMER_EVENT_INVALID'))
     return 'permanent'
-  return isRunAgain(error) ? 'again' : 'attempt'
+  if (isRunAgain(error)) return 'again'
+  return isFinal(error, rule) ? 'permanent' : 'attempt'
 }
 
 /** An error of BEGIN, COMMIT or a statement of ours. Without a SQLSTATE nobody knows: look again. */

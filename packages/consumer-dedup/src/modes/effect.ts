@@ -23,7 +23,7 @@ export interface Effect<Tx> {
  * is a failure of the database, and the next run of the event finds out.
  */
 export async function runEffect<Tx>(
-  { db, isolation }: Pick<ResolvedDatabaseOptions<Tx>, 'db' | 'isolation'>,
+  { db, isolation, retryRule }: Pick<ResolvedDatabaseOptions<Tx>, 'db' | 'isolation' | 'retryRule'>,
   { decide, work, finish }: Effect<Tx>,
 ): Promise<EffectOutcome> {
   let isNew = false
@@ -37,7 +37,7 @@ export async function runEffect<Tx>(
           try {
             await work(tx, connection)
           } catch (error) {
-            failure = (await answers(connection)) ? classifyHandlerError(error) : 'unavailable'
+            failure = (await answers(connection)) ? classifyHandlerError(error, retryRule) : 'unavailable'
             throw error
           }
         }

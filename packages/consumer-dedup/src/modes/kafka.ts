@@ -73,7 +73,7 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
       await work((type: string, payload: unknown, options?: object) => sent.add(type, payload, options))
       outputs = await sent.end()
     } catch (error) {
-      return { kind: 'failed', failure: classifyHandlerError(error), error }
+      return { kind: 'failed', failure: classifyHandlerError(error, this.options.retryRule), error }
     }
     await faultPoint('consumer.effect.done')
     return await this.#commit(outputs, next)

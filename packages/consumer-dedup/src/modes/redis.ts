@@ -51,7 +51,7 @@ export class RedisPartition extends GroupPartition<RedisContext> {
       ),
     )
     return outcome.kind === 'failed' && failure !== undefined && outcome.error === failure
-      ? { ...outcome, failure: classifyHandlerError(failure) }
+      ? { ...outcome, failure: classifyHandlerError(failure, this.options.retryRule) }
       : outcome
   }
 

@@ -40,7 +40,7 @@ abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
     try {
       await work()
     } catch (error) {
-      return { kind: 'failed', failure: classifyHandlerError(error), error }
+      return { kind: 'failed', failure: classifyHandlerError(error, this.options.retryRule), error }
     }
     await faultPoint('consumer.effect.done')
     return { kind: 'handled' }

@@ -109,9 +109,9 @@ export class DrainRunner<Tx> {
   async #failed(event: ClaimedEvent, subject: Subject, error: unknown, signal: AbortSignal): Promise<void> {
     await faultPoint('consumer.drain.failed')
     const failed = { ...event, attempts: event.attempts + 1, retries: event.retries + 1 }
-    const { parking } = this.#options
+    const { parking, retryRule } = this.#options
     const isLast = failed.retries >= (parking?.attemptsMax ?? 1)
-    if (isLast || classifyHandlerError(error) === 'permanent')
+    if (isLast || classifyHandlerError(error, retryRule) === 'permanent')
       return await this.#bury(failed, subject, error, signal)
     await this.#parked.fail(event, delayOf(parking, failed.retries), error)
     this.#report.retrying(subject.record, subject.envelope, failed.attempts, error)

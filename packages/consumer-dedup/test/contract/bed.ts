@@ -7,7 +7,7 @@ import {
 } from '@internal/contracts/consumers'
 import { createTopic, randomName, sharedStack, type TestDatabase } from '@internal/stack'
 import { createRedisDedup } from '@oncebox/consumer-dedup/redis'
-import { connectKafka, readPartition } from '@oncebox/kafka'
+import { connectKafka, readPartition, type ConsumedRecord } from '@oncebox/kafka'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import {
@@ -122,16 +122,30 @@ export class Bed implements AsyncDisposable {
         (line) => JSON.parse(line) as EffectRow,
       ) // what the program writes
     if (this.#mode.mode !== 'kafka') return await effects(this.pool)
-    return (await this.#read(this.#outputTopic)).map((value) => JSON.parse(value) as EffectRow) // what the program sends
+    return (await this.#records(this.#outputTopic)).map(({ value }) => JSON.parse(String(value)) as EffectRow) // what the program sends
   }
 
   /** Ids of the dead letters. */
   async deadLetters(): Promise<string[]> {
+    return (await this.#letters()).map(({ id }) => id)
+  }
+
+  /** By id of the event. */
+  async attemptsOfDeadLetters(): Promise<ReadonlyMap<string, number>> {
+    return new Map((await this.#letters()).map(({ id, attempts }) => [id, attempts]))
+  }
+
+  async #letters(): Promise<readonly { readonly id: string; readonly attempts: number }[]> {
     if (this.#mode.remembersAttempts)
       return (
-        await this.pool.query<{ id: string }>(`select event_id as id from inbox.parked where state = 'dead'`)
-      ).rows.map(({ id }) => id)
-    return await this.#read(this.deadLetterTopic, 'id')
+        await this.pool.query<{ id: string; attempts: number }>(
+          `select event_id as id, attempts from inbox.parked where state = 'dead'`,
+        )
+      ).rows
+    return (await this.#records(this.deadLetterTopic)).map(({ headers }) => {
+      const header = (name: string): string => String(headers.find(([one]) => one === name)?.[1])
+      return { id: header('ce_id'), attempts: Number(header('oncebox-dlt-attempts')) }
+    })
   }
 
   /** Waits until every event has its effect, or, where effects may be lost, until nothing more comes. */
@@ -148,13 +162,10 @@ export class Bed implements AsyncDisposable {
     await this.#database.drop()
   }
 
-  async #read(topic: string, what: 'value' | 'id' = 'value'): Promise<string[]> {
+  async #records(topic: string): Promise<ConsumedRecord[]> {
     await using client = await connectKafka({ brokers: brokers() })
-    const found: string[] = []
-    for await (const record of readPartition(client, { topic, partition: 0 })) {
-      const header = record.headers.find(([name]) => name === 'ce_id')?.[1].toString()
-      found.push(what === 'value' ? String(record.value) : String(header))
-    }
-    return found
+    const records: ConsumedRecord[] = []
+    for await (const record of readPartition(client, { topic, partition: 0 })) records.push(record)
+    return records
   }
 }
