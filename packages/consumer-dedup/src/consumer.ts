@@ -1,6 +1,7 @@
 import { OutboxError, type AnyTopic, type Service, type ServiceState } from '@oncebox/core'
 import { startTracing } from '@oncebox/telemetry'
 import type {
+  AckContext,
   AnyEventOf,
   BatchHandler,
   ConsumedEvent,
@@ -16,9 +17,15 @@ import { replayDeadLetter, type ReplayResult } from './failing/replay.js'
 import { Handlers } from './handlers.js'
 import type { PartitionLag } from './lag/partition-lag.js'
 import { DatabaseMode } from './modes/database-mode.js'
-import { KafkaMode, RedisMode, UnguardedMode } from './modes/group-mode.js'
+import { KafkaMode, ManualAckMode, RedisMode, UnguardedMode } from './modes/group-mode.js'
 import type { Mode } from './modes/mode.js'
-import type { DatabaseOptions, KafkaModeOptions, RedisModeOptions, UnguardedOptions } from './options.js'
+import type {
+  DatabaseOptions,
+  KafkaModeOptions,
+  ManualAckOptions,
+  RedisModeOptions,
+  UnguardedOptions,
+} from './options.js'
 import {
   resolveDatabaseOptions,
   resolveKafkaModeOptions,
@@ -28,6 +35,7 @@ import {
 } from './resolved-options.js'
 import { Reporter, type ConsumerCounts } from './report.js'
 import { ConsumerRun } from './running/consumer-run.js'
+import { Pauses, type PartitionSelection } from './running/pauses.js'
 
 /** A consumer. Made by {@link createConsumer}; what handlers may use depends on its mode. */
 export interface Consumer<Topics extends readonly AnyTopic[], Context> extends Service {
@@ -42,6 +50,18 @@ export interface Consumer<Topics extends readonly AnyTopic[], Context> extends S
    * @throws OutboxError KAFKA_UNAVAILABLE, KAFKA_TOPIC_UNAVAILABLE
    */
   lag(options?: { readonly signal?: AbortSignal }): Promise<readonly PartitionLag[]>
+  /**
+   * Begins no other event of these partitions, or of all, until resume(); those in hand are finished. The member keeps its
+   * partitions, and partitions that it is assigned meanwhile are paused, too. Of this process; ends with it. Events of a parked key
+   * are retried all the same.
+   * @throws OutboxError CONSUMER_OPTIONS_INVALID when a topic is not of this consumer
+   */
+  pause(partitions?: readonly PartitionSelection[]): void
+  /**
+   * Goes on with these partitions, or with all, where they were paused.
+   * @throws OutboxError CONSUMER_OPTIONS_INVALID when a topic is not of this consumer
+   */
+  resume(partitions?: readonly PartitionSelection[]): void
   /**
    * Registers the handler of an event type, before start(). Types without a handler are skipped and counted.
    * @throws OutboxError CONSUMER_OPTIONS_INVALID when the type has a handler, or no topic has the type
@@ -75,7 +95,7 @@ export interface DatabaseConsumer<Tx, Topics extends readonly AnyTopic[]> extend
 
 /**
  * A consumer. Its mode is its guarantee, and decides what handlers may use: in `inbox` and `position` the transaction `tx`
- * of the effect, in `kafka` `send`, in `redis` `write`.
+ * of the effect, in `kafka` `send`, in `redis` `write`, in `at-least-once` with `ack: 'manual'` `ack`.
  *
  * @example
  * const consumer = createConsumer({ group: 'billing', topics: [orders], db: fromKnex(knex), kafka: { brokers }, mode: 'inbox' })
@@ -96,6 +116,9 @@ export function createConsumer<const Topics extends readonly AnyTopic[]>(
   options: RedisModeOptions<Topics>,
 ): Consumer<Topics, RedisContext>
 export function createConsumer<const Topics extends readonly AnyTopic[]>(
+  options: ManualAckOptions<Topics>,
+): Consumer<Topics, AckContext>
+export function createConsumer<const Topics extends readonly AnyTopic[]>(
   options: UnguardedOptions<Topics>,
 ): Consumer<Topics, HandlerContext>
 export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs extends readonly AnyTopic[]>(
@@ -103,6 +126,7 @@ export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs e
     | DatabaseOptions<Tx, Topics>
     | KafkaModeOptions<Topics, Outputs>
     | RedisModeOptions<Topics>
+    | ManualAckOptions<Topics>
     | UnguardedOptions<Topics>,
 ): unknown {
   startTracing()
@@ -121,6 +145,8 @@ export function createConsumer<Tx, Topics extends readonly AnyTopic[], Outputs e
     case 'at-least-once':
     case 'at-most-once': {
       const resolved = resolveUnguardedOptions(options)
+      if (resolved.ack === 'manual')
+        return new RunningConsumer<Topics, AckContext>(resolved, new ManualAckMode(resolved))
       return new RunningConsumer<Topics, HandlerContext>(resolved, new UnguardedMode(resolved))
     }
     default:
@@ -163,6 +189,7 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
   readonly #mode: Mode<Context>
   readonly #handlers: Handlers<Context>
   readonly #report: Reporter
+  readonly #pauses = new Pauses()
   #state: ServiceState = 'created'
   #failure: OutboxError | undefined
   #run: ConsumerRun<Context> | undefined
@@ -201,6 +228,14 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
     return (await this.#run?.lag(signal)) ?? []
   }
 
+  pause(partitions?: readonly PartitionSelection[]): void {
+    this.#setPaused(true, partitions)
+  }
+
+  resume(partitions?: readonly PartitionSelection[]): void {
+    this.#setPaused(false, partitions)
+  }
+
   on<Type extends EventTypeOf<Topics>>(
     type: Type,
     handler: Handler<Context, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
@@ -230,8 +265,13 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
     this.#state = 'starting'
     this.#failure = undefined
     this.#stopping = undefined
-    const run = new ConsumerRun(this.#options, this.#mode, this.#handlers, this.#report, (error) =>
-      this.#fail(run, error),
+    const run = new ConsumerRun(
+      this.#options,
+      this.#mode,
+      this.#handlers,
+      this.#report,
+      this.#pauses,
+      (error) => this.#fail(run, error),
     )
     // In place before the first await: a stop() or another start() that comes now finds this one.
     this.#run = run
@@ -254,6 +294,13 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  #setPaused(isPaused: boolean, partitions: readonly PartitionSelection[] | undefined): void {
+    const other = partitions?.find(({ topic }) => !this.#options.topics.has(topic))
+    if (other !== undefined) throw invalid(`${JSON.stringify(other.topic)} is not a topic of this consumer`)
+    this.#pauses.set(isPaused, partitions)
+    this.#run?.obeyPauses()
   }
 
   #assertNotStarted(): void {

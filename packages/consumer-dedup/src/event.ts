@@ -60,6 +60,15 @@ export interface HandlerContext {
   readonly signal: AbortSignal
 }
 
+/** What a handler may use in the mode `at-least-once` with `ack: 'manual'`. */
+export interface AckContext extends HandlerContext {
+  /**
+   * The event, or the batch, is done: the offset may pass it when all before it are done, too. Any time, also after the handler
+   * has returned; does nothing when the handler has thrown, or the partition was taken away: the event is delivered again.
+   */
+  readonly ack: () => void
+}
+
 /** What a handler may use in the modes `inbox` and `position`. */
 export interface DatabaseContext<Tx> extends HandlerContext {
   /**

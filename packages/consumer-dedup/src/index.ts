@@ -1,5 +1,6 @@
 export { createConsumer, type Consumer, type DatabaseConsumer } from './consumer.js'
 export type {
+  AckContext,
   AnyEventOf,
   BatchHandler,
   ConsumedEvent,
@@ -29,10 +30,12 @@ export type { PartitionLag } from './lag/partition-lag.js'
 export { readConsumerLag, readGroupLag, type StandingPartition } from './lag/read-lag.js'
 export { inboxMigrations, migrateInbox } from './migrate.js'
 export type {
+  AssignedPartition,
   CommonOptions,
   DatabaseOptions,
   GroupOptions,
   KafkaModeOptions,
+  ManualAckOptions,
   RedisModeOptions,
   RetryOptions,
   UnguardedOptions,
@@ -40,5 +43,6 @@ export type {
 export { parkKey, type ParkingRetry, type ParkKeyOptions } from './parking/park-key.js'
 export type { StartAt } from './positions/group-position.js'
 export type { ConsumerCounts } from './report.js'
+export type { PartitionSelection } from './running/pauses.js'
 export type { KafkaOptions } from '@oncebox/kafka'
 export { OutboxError, PermanentError } from '@oncebox/core'

@@ -23,6 +23,13 @@ export interface RetryOptions {
   readonly parking?: never
 }
 
+/** A partition that is given to a consumer. */
+export interface AssignedPartition {
+  /** One of the consumer's topics. */
+  readonly topic: string
+  readonly partition: number
+}
+
 /** What all modes take. */
 export interface CommonOptions<Topics extends readonly AnyTopic[]> {
   /** The key of dedup marks, positions and transactional ids. Outlives a change of `group`. Default: `group`. */
@@ -51,6 +58,17 @@ export interface CommonOptions<Topics extends readonly AnyTopic[]> {
      */
     readonly eventsMax?: number
   }
+  /**
+   * Partitions that this process has for good, in place of its share of the group's: nobody takes over, so each belongs to one
+   * process. In modes without a database their offsets are committed for `group`, which must have no members.
+   */
+  readonly assign?: readonly AssignedPartition[]
+  /**
+   * Makes this process a static member (KIP-345): stopped and started again within `sessionTimeoutMs`, it finds its partitions, and
+   * nobody rebalances; they wait for it as long. One process at a time: of two with the same id the older ends, with
+   * KAFKA_GROUP_REFUSED. Default: none.
+   */
+  readonly groupInstanceId?: string
   /** A member that is not heard of for so long loses its partitions. Default 30,000. */
   readonly sessionTimeoutMs?: number
   /** Default 3,000. */
@@ -107,6 +125,17 @@ export interface GroupOptions<Topics extends readonly AnyTopic[]> extends Common
 export interface UnguardedOptions<Topics extends readonly AnyTopic[]> extends GroupOptions<Topics> {
   /** When the offset is committed: after the handler, or before it. */
   readonly mode: 'at-least-once' | 'at-most-once'
+  /** What acknowledges an event: its handler, when it returns. */
+  readonly ack?: 'auto'
+}
+
+/** The mode `at-least-once`, for handlers that hand events to somebody else, and hear later that they are done. */
+export interface ManualAckOptions<Topics extends readonly AnyTopic[]> extends GroupOptions<Topics> {
+  readonly mode: 'at-least-once'
+  /** Events are acknowledged by `ack()` of the handler's context. What becomes a dead letter is done. */
+  readonly ack: 'manual'
+  /** Events of a partition that are handed out and not acknowledged; then no other is begun. Default 1,000; 1 to 100,000. */
+  readonly unacknowledgedMax?: number
 }
 
 /** The mode whose effects are records in Kafka: read, process and write in one Kafka transaction. */

@@ -9,10 +9,12 @@ import type { Compression, KafkaOptions } from '@oncebox/kafka'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
 import { resolveRetryRule, type RetryRule } from './failing/retry-rule.js'
 import type {
+  AssignedPartition,
   CommonOptions,
   DatabaseOptions,
   GroupOptions,
   KafkaModeOptions,
+  ManualAckOptions,
   RedisModeOptions,
   RetryOptions,
   UnguardedOptions,
@@ -44,6 +46,8 @@ export interface ResolvedCommonOptions {
   readonly keysInParallel: number
   /** Undefined: as the mode and the handlers suggest. */
   readonly eventsTogetherMax: number | undefined
+  readonly assign: readonly AssignedPartition[] | undefined
+  readonly groupInstanceId: string | undefined
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
@@ -80,6 +84,11 @@ export interface ResolvedGroupOptions extends ResolvedCommonOptions {
   readonly compression: Compression
 }
 
+export interface ResolvedUnguardedOptions extends ResolvedGroupOptions {
+  readonly ack: 'auto' | 'manual'
+  readonly unacknowledgedMax: number
+}
+
 export interface ResolvedRedisModeOptions extends ResolvedGroupOptions {
   readonly dedup: RedisDedup
   readonly redelivery: RedeliveryHorizon | undefined
@@ -112,9 +121,25 @@ export function resolveDatabaseOptions<Tx>(
 
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */
 export function resolveUnguardedOptions(
-  options: UnguardedOptions<readonly AnyTopic[]>,
-): ResolvedGroupOptions {
-  return Object.freeze(resolveGroupOptions(options, options.mode))
+  options: UnguardedOptions<readonly AnyTopic[]> | ManualAckOptions<readonly AnyTopic[]>,
+): ResolvedUnguardedOptions {
+  const { mode } = options
+  const resolved = resolveGroupOptions(options, mode)
+  const ack = oneOf('ack', options.ack ?? 'auto', ['auto', 'manual'])
+  if (ack === 'manual' && mode !== 'at-least-once')
+    throw invalid(`ack: 'manual' is for the mode at-least-once: in ${mode} the offset is committed before`)
+  if (ack === 'manual' && resolved.keysInParallel > 1)
+    throw invalid(
+      `keysInParallel and ack: 'manual': a handler that returns before its event is done holds up no other`,
+    )
+  const unacknowledgedMax = within(
+    'unacknowledgedMax',
+    'unacknowledgedMax' in options ? options.unacknowledgedMax : undefined,
+    1_000,
+    1,
+    100_000,
+  )
+  return Object.freeze({ ...resolved, ack, unacknowledgedMax })
 }
 
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */
@@ -211,6 +236,9 @@ function resolveCommonOptions(
       batch.eventsMax === undefined
         ? undefined
         : within('batch.eventsMax', batch.eventsMax, eventsTogetherMax, 1, 10_000),
+    assign: options.assign,
+    groupInstanceId:
+      options.groupInstanceId === undefined ? undefined : named('groupInstanceId', options.groupInstanceId),
     sessionTimeoutMs,
     heartbeatIntervalMs: within(
       'heartbeatIntervalMs',
@@ -248,11 +276,29 @@ function resolveCommonOptions(
     if ((resolved.eventsTogetherMax ?? 1) > 1)
       throw invalid('keysInParallel and batch.eventsMax: events run at once each alone, or together')
   }
+  if (resolved.assign !== undefined) assertAssignable(resolved.assign, resolved)
   if (resolved.topics.size !== options.topics.length) throw invalid('topics names a topic twice')
   if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
   if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))
     throw invalid('deadLetterTopic is one of the topics that are consumed')
   return resolved
+}
+
+function assertAssignable(
+  assign: readonly AssignedPartition[],
+  { topics, groupInstanceId }: Pick<ResolvedCommonOptions, 'topics' | 'groupInstanceId'>,
+): void {
+  if (assign.length === 0) throw invalid('assign is empty')
+  if (groupInstanceId !== undefined)
+    throw invalid('assign and groupInstanceId: with given partitions this is no member of its group')
+  const names = new Set<string>()
+  for (const { topic, partition } of assign) {
+    if (!topics.has(topic)) throw invalid(`assign names ${JSON.stringify(topic)}, which is not in topics`)
+    within('partition of assign', partition, 0, 0, 2_147_483_647)
+    const name = `${topic}-${partition}`
+    if (names.has(name)) throw invalid(`assign names ${name} twice`)
+    names.add(name)
+  }
 }
 
 function resolveParking({ delaysMs, ...parking }: ParkKeyOptions): ResolvedParking {

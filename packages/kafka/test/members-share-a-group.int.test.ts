@@ -42,6 +42,57 @@ describe.each(kafkaVersions)('on Kafka %s', (version) => {
     expect([first.failures, second.failures]).toEqual([[], []])
   })
 
+  test('a static member that is back in time finds its partitions, and nobody rebalances; with topics it had not, the group does', async () => {
+    const { client, topic } = await start(4)
+    const groupId = randomName('group')
+    const other = join(client, { groupId, topics: [topic], groupInstanceId: 'b' })
+    await other.assignment(holds(4))
+    const given = { groupId, topics: [topic], groupInstanceId: 'a', sessionTimeoutMs: 30_000 }
+    const first = join(client, given)
+    const before = await first.assignment(holds(2))
+    await other.assignment(holds(2))
+    const generations = other.assignments.length
+    await first.member.leave()
+
+    const second = join(client, given)
+    const after = await second.assignment()
+    expect(after.partitions).toEqual(before.partitions)
+    expect(after.metadata).toMatchObject({
+      generationId: before.metadata.generationId,
+      groupInstanceId: 'a',
+    })
+    await after.commitOffsets([{ topic, partition: after.partitions[0]?.partition ?? 0, offset: 0n }])
+    expect(other.assignments).toHaveLength(generations)
+
+    // The leader is back, too, and sees what was added while it was away.
+    await other.member.leave()
+    await ask(kafka.brokers(), (admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 6 }] }))
+    const back = join(client, { groupId, topics: [topic], groupInstanceId: 'b' })
+    await Promise.all([back.assignment(holds(3)), second.assignment(holds(3))])
+
+    const more = await createTopic('more', { partitions: 2, brokers: kafka.brokers() })
+    await second.member.leave()
+    const third = join(client, { ...given, topics: [topic, more] })
+    const all = await third.assignment(({ partitions }) => partitions.some((one) => one.topic === more))
+    expect(all.partitions.filter((one) => one.topic === more)).toHaveLength(2)
+  })
+
+  test('of two static members with one id the older is told so, and ends', async () => {
+    const { client, topic } = await start(1)
+    const groupId = randomName('group')
+    const older = join(client, { groupId, topics: [topic], groupInstanceId: 'one' })
+    const { lost } = await older.assignment(holds(1))
+    const newer = join(client, { groupId, topics: [topic], groupInstanceId: 'one' })
+    await newer.assignment(holds(1))
+    await expect
+      .poll(() => older.failures, { timeout: 10_000 })
+      .toMatchObject([
+        { code: 'KAFKA_GROUP_REFUSED', message: expect.stringContaining('groupInstanceId "one"') },
+      ])
+    expect(lost.aborted).toBe(true)
+    expect(newer.failures).toEqual([])
+  })
+
   test('offsets are committed by the member of a generation, and read by anybody', async () => {
     const { client, topic } = await start(2)
     const groupId = randomName('group')

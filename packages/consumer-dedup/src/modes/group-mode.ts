@@ -1,16 +1,18 @@
 import type { AnyTopic } from '@oncebox/core'
 import { readTopicSettings } from '@oncebox/kafka'
-import type { HandlerContext, KafkaContext, RedisContext } from '../event.js'
+import type { AckContext, HandlerContext, KafkaContext, RedisContext } from '../event.js'
 import {
   eventsTogetherMax,
   type ResolvedGroupOptions,
   type ResolvedKafkaModeOptions,
   type ResolvedRedisModeOptions,
+  type ResolvedUnguardedOptions,
 } from '../resolved-options.js'
 import { GroupPosition, readGroupStarts } from '../positions/group-position.js'
 import { assertDedupWindow } from '../redis/window.js'
 import { TransactionalSender } from '../sending/transactional-sender.js'
 import { KafkaPartition } from './kafka.js'
+import { ManualAckPartition } from './manual-ack.js'
 import type { Generation, Mode } from './mode.js'
 import type { PartitionEffects } from './partition-effects.js'
 import { RedisPartition } from './redis.js'
@@ -81,6 +83,24 @@ abstract class GroupMode<Context, Options extends ResolvedGroupOptions> implemen
       transactionTimeoutMs,
       compression,
     })
+  }
+}
+
+/** The mode `at-least-once` with acknowledgements. */
+export class ManualAckMode extends GroupMode<AckContext, ResolvedUnguardedOptions> {
+  /** Each is acknowledged by itself. */
+  readonly eventsTogetherMax = 1
+
+  protected beforeReading(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  protected partition(
+    _generation: Generation,
+    position: GroupPosition,
+    sender: TransactionalSender,
+  ): PartitionEffects<AckContext> {
+    return new ManualAckPartition(this.options, position, sender)
   }
 }
 

@@ -66,6 +66,8 @@ export interface PartitionEffects<Context> {
   /** The server processes of the transactions in hand. */
   readonly backends: Iterable<number>
 
+  /** Resolves when another event may be begun, or the signal is aborted. Absent where it may at any time. */
+  room?(signal: AbortSignal): Promise<void>
   /** Events from the position up to `end` are about to be handled. */
   begin(end: bigint): Promise<void>
   /** Never throws: an outcome that is not known is a failure of the kind `unavailable`. */

@@ -10,17 +10,13 @@ import { GroupPartition } from './group-partition.js'
 import type { Attempt, BatchAttempt, BatchOutcome, EffectOutcome } from './partition-effects.js'
 
 /** The handler, and nothing that ties its effect to the position: what is written when decides what a crash may do. */
-abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
+export abstract class UnguardedPartition<Context extends HandlerContext> extends GroupPartition<Context> {
   readonly #letters: TransactionalSender
 
   /** @param letters Opened with the first dead letter. */
   constructor(options: ResolvedGroupOptions, position: GroupPosition, letters: TransactionalSender) {
     super(options, position)
     this.#letters = letters
-  }
-
-  async attempt({ signal, work }: Attempt<HandlerContext>): Promise<EffectOutcome> {
-    return await this.run(() => work({ signal }))
   }
 
   override async close(): Promise<void> {
@@ -48,7 +44,11 @@ abstract class UnguardedPartition extends GroupPartition<HandlerContext> {
 }
 
 /** `at-least-once`: the offset is committed after the handler. A crash between the two runs the handler again. */
-export class AtLeastOncePartition extends UnguardedPartition {
+export class AtLeastOncePartition extends UnguardedPartition<HandlerContext> {
+  async attempt({ signal, work }: Attempt<HandlerContext>): Promise<EffectOutcome> {
+    return await this.run(() => work({ signal }))
+  }
+
   async attemptTogether({ subjects, signal, work }: BatchAttempt<HandlerContext>): Promise<BatchOutcome> {
     const outcome = await this.run(() => work(subjects, { signal }))
     return outcome.kind === 'failed' ? outcome : { kind: 'handled', duplicates: new Set() }
@@ -66,7 +66,7 @@ export class AtLeastOncePartition extends UnguardedPartition {
  * batch has not been handled. There is no second attempt, so events are never handled together: of a batch that fails, nobody
  * knows which have been handled.
  */
-export class AtMostOncePartition extends UnguardedPartition {
+export class AtMostOncePartition extends UnguardedPartition<HandlerContext> {
   override async begin(end: bigint): Promise<void> {
     await this.position.commit(end)
     await faultPoint('consumer.offset.committed')
@@ -77,8 +77,8 @@ export class AtMostOncePartition extends UnguardedPartition {
     if (next >= end) await this.position.commit(next)
   }
 
-  override async attempt(attempt: Attempt<HandlerContext>): Promise<EffectOutcome> {
-    return once(await super.attempt(attempt))
+  async attempt({ signal, work }: Attempt<HandlerContext>): Promise<EffectOutcome> {
+    return once(await this.run(() => work({ signal })))
   }
 }
 

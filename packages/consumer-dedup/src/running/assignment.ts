@@ -6,6 +6,7 @@ import type { Generation, Mode } from '../modes/mode.js'
 import type { ResolvedCommonOptions } from '../resolved-options.js'
 import type { Reporter } from '../report.js'
 import { Partition, type Runners } from './partition.js'
+import type { Pauses } from './pauses.js'
 
 interface AssignmentHooks {
   /** All partitions are positioned. */
@@ -42,6 +43,7 @@ export class Assignment<Context> {
   readonly #options: ResolvedCommonOptions
   readonly #runners: Runners<Context>
   readonly #report: Reporter
+  readonly #pauses: Pauses
   readonly #hooks: AssignmentHooks
   readonly #loop: FetchLoop
   readonly #partitions = new Map<string, Partition<Context>>()
@@ -59,6 +61,7 @@ export class Assignment<Context> {
     options: ResolvedCommonOptions,
     runners: Runners<Context>,
     report: Reporter,
+    pauses: Pauses,
     hooks: AssignmentHooks,
   ) {
     this.#generation = generation
@@ -66,6 +69,7 @@ export class Assignment<Context> {
     this.#options = options
     this.#runners = runners
     this.#report = report
+    this.#pauses = pauses
     this.#hooks = hooks
     this.#loop = startFetching(generation.client, {
       concurrency: options.concurrency,
@@ -115,6 +119,13 @@ export class Assignment<Context> {
     }
   }
 
+  /** Begins nothing more of the partitions that are paused by now, and goes on with the others. */
+  obeyPauses(): void {
+    const keys = [...this.#partitions.values()].map(({ key }) => key)
+    this.#loop.pause(keys.filter((key) => this.#pauses.has(key)))
+    this.#loop.resume(keys.filter((key) => !this.#pauses.has(key)))
+  }
+
   /** Begins no other event; run() ends when those in hand are finished. */
   end(): void {
     this.#ended.abort(revoked())
@@ -159,6 +170,7 @@ export class Assignment<Context> {
         for (const effects of opened)
           this.#partitions.set(nameOf(effects.key), new Partition(this.#options, this.#runners, effects))
         this.#loop.assign(opened.map(({ key, next }) => ({ ...key, offset: next })))
+        this.#loop.pause(opened.map(({ key }) => key).filter((key) => this.#pauses.has(key)))
         return true
       } catch (error) {
         if (signal.aborted) return false
@@ -179,7 +191,10 @@ export class Assignment<Context> {
     if (partition === undefined) return
     this.#inHand.add(partition)
     try {
-      await partition.handle(batch, () => this.#ended.signal.aborted)
+      const { signal: ended } = this.#ended
+      await partition.handle(batch, () => ended.aborted || this.#pauses.has(batch), ended)
+      // Paused inside the batch: what is left of it is fetched again.
+      if (partition.next !== batch.nextOffset) this.#loop.seek(batch, partition.next)
       this.#doubts.delete(nameOf(batch))
     } catch (error) {
       if (partition.signal.aborted) return

@@ -17,6 +17,7 @@ import { Assignment, revoked } from './assignment.js'
 import { BatchRunner } from './batch-runner.js'
 import { EventRunner } from './event-runner.js'
 import type { Runners } from './partition.js'
+import type { Pauses } from './pauses.js'
 
 const graceMs = 1_000
 const leaveMs = 5_000
@@ -40,6 +41,7 @@ export class ConsumerRun<Context> {
   /** The assignment of this generation, and those before it whose handlers have not returned. */
   readonly #assignments = new Map<Assignment<Context>, Promise<void>>()
   readonly #handlers: Handlers<Context>
+  readonly #pauses: Pauses
   #background: Background | undefined
 
   /** @param onFatal Told once when the run cannot go on by itself; stop() has still to be called. */
@@ -48,12 +50,14 @@ export class ConsumerRun<Context> {
     mode: Mode<Context>,
     handlers: Handlers<Context>,
     report: Reporter,
+    pauses: Pauses,
     onFatal: (error: OutboxError) => void,
   ) {
     this.#options = options
     this.#mode = mode
     this.#report = report
     this.#handlers = handlers
+    this.#pauses = pauses
     this.#runners = {
       events: new EventRunner(options, handlers, report),
       batches: new BatchRunner(options, handlers, report),
@@ -105,6 +109,11 @@ export class ConsumerRun<Context> {
     }
   }
 
+  /** What is paused has changed. */
+  obeyPauses(): void {
+    this.#current?.obeyPauses()
+  }
+
   /** Finishes the events in hand and leaves the group; after `timeoutMs` gives them up. */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopping.abort(
@@ -132,10 +141,13 @@ export class ConsumerRun<Context> {
   async #join(signal: AbortSignal): Promise<void> {
     const client = await this.#connect(signal)
     this.#client = client
-    const { group, topics, sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = this.#options
+    const { group, topics, assign, groupInstanceId } = this.#options
+    const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = this.#options
     this.#member = joinGroup(client, {
       groupId: group,
       topics: [...topics.keys()],
+      ...(assign !== undefined && { assign }),
+      ...(groupInstanceId !== undefined && { groupInstanceId }),
       sessionTimeoutMs,
       heartbeatIntervalMs,
       rebalanceTimeoutMs,
@@ -170,10 +182,15 @@ export class ConsumerRun<Context> {
       assignment: given,
       topicOffsets: (topic: string, signal: AbortSignal) => readTopicOffsets(client, topic, { signal }),
     }
-    const assignment = new Assignment(generation, this.#mode, this.#options, this.#runners, this.#report, {
-      onPositioned: this.#onPositioned,
-      onFatal: this.#onFatal,
-    })
+    const assignment = new Assignment(
+      generation,
+      this.#mode,
+      this.#options,
+      this.#runners,
+      this.#report,
+      this.#pauses,
+      { onPositioned: this.#onPositioned, onFatal: this.#onFatal },
+    )
     const running = assignment.run().finally(() => this.#assignments.delete(assignment))
     this.#assignments.set(assignment, running)
     await running

@@ -81,20 +81,25 @@ export class Partition<Context> {
    * transactions, the position passes.
    *
    * @param isStopping Stop before the next event, in good order.
+   * @param stopping Aborted when it is asked to stop for good.
    * @throws the abort reason, or an OutboxError that says why the position has to be read again
    */
-  async handle(batch: FetchedBatch, isStopping: () => boolean): Promise<void> {
+  async handle(batch: FetchedBatch, isStopping: () => boolean, stopping: AbortSignal): Promise<void> {
     if (batch.fetchedOffset !== this.#next) throw positionLost(this.key, this.#next)
     this.signal.throwIfAborted()
-    if (batch.records.length > 0) await this.#handle(batch, isStopping)
+    if (batch.records.length > 0) await this.#handle(batch, isStopping, stopping)
     else this.#next = batch.nextOffset
     await this.effects.pass(this.#next, this.#next)
   }
 
-  async #handle({ records, nextOffset }: FetchedBatch, isStopping: () => boolean): Promise<void> {
+  async #handle(
+    { records, nextOffset }: FetchedBatch,
+    isStopping: () => boolean,
+    stopping: AbortSignal,
+  ): Promise<void> {
     await this.effects.begin(nextOffset)
     try {
-      if (await this.#handleAll(records, nextOffset, isStopping)) this.#next = nextOffset
+      if (await this.#handleAll(records, nextOffset, isStopping, stopping)) this.#next = nextOffset
     } catch (error) {
       // Given up in good order: what is done is recorded, and nobody died over the rest.
       if (this.signal.aborted && error === this.signal.reason) await this.effects.pass(this.#next, this.#next)
@@ -107,9 +112,11 @@ export class Partition<Context> {
     records: readonly ConsumedRecord[],
     end: bigint,
     isStopping: () => boolean,
+    stopping: AbortSignal,
   ): Promise<boolean> {
     const pace = new Pace(this.#options.position)
     for (let at = 0; at < records.length;) {
+      await this.effects.room?.(stopping)
       if (isStopping()) return false
       const isAlone = (records[at]?.offset ?? 0n) < this.#aloneUntil
       if (this.#runners.keysInParallel > 1 && !isAlone)

@@ -2,6 +2,8 @@ import type { TopicPartitions } from './consumer-protocol.js'
 
 export interface Subscriber {
   readonly memberId: string
+  /** Of a static member: it gets another member id each time it comes back. */
+  readonly groupInstanceId?: string | null
   readonly topics: readonly string[]
 }
 
@@ -22,7 +24,7 @@ export function assignPartitions(
   partitions: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, readonly TopicPartitions[]> {
   const members = subscribers
-    .toSorted((a, b) => compare(a.memberId, b.memberId))
+    .toSorted((a, b) => compare(a.groupInstanceId ?? a.memberId, b.groupInstanceId ?? b.memberId))
     .map(({ memberId, topics }) => ({
       memberId,
       topics: new Set(topics),

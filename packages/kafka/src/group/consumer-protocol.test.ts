@@ -13,13 +13,22 @@ const assigned = [
   { topic: 'zahlungen-ü', partitions: [1] },
 ]
 
+const counts = new Map([
+  ['orders', 5],
+  ['zahlungen-ü', 2],
+])
+
+test('an assignment tells how many partitions the topics had', () => {
+  expect(decodeAssignment(encodeAssignment(assigned, counts))).toEqual({ assigned, partitionCounts: counts })
+})
+
 describe('members of another client', () => {
   test('read what we subscribe to and assign', () => {
     expect(MemberMetadata.decode(encodeSubscription(['orders', 'zahlungen-ü']))).toMatchObject({
       version: 0,
       topics: ['orders', 'zahlungen-ü'],
     })
-    expect(MemberAssignment.decode(encodeAssignment(assigned))?.assignment).toEqual({
+    expect(MemberAssignment.decode(encodeAssignment(assigned, counts))?.assignment).toEqual({
       orders: [0, 2, 4],
       'zahlungen-ü': [1],
     })
@@ -33,11 +42,12 @@ describe('members of another client', () => {
       assignment: { orders: [0, 2, 4], 'zahlungen-ü': [1] },
       userData: Buffer.from('x'),
     })
-    expect(decodeAssignment(assignment)).toEqual(assigned)
+    expect(decodeAssignment(assignment)).toEqual({ assigned, partitionCounts: new Map() })
   })
 
   test('that assign nothing may send nothing', () => {
-    expect(decodeAssignment(Buffer.alloc(0))).toEqual([])
-    expect(decodeAssignment(encodeAssignment([]))).toEqual([])
+    const nothing = { assigned: [], partitionCounts: new Map() }
+    expect(decodeAssignment(Buffer.alloc(0))).toEqual(nothing)
+    expect(decodeAssignment(encodeAssignment([], new Map()))).toEqual(nothing)
   })
 })

@@ -5,6 +5,7 @@ import type { Api } from '../protocol/api.js'
 import { denialOf } from '../protocol/denial.js'
 import { coordinatorNotReady, describeCode, errorCode } from '../protocol/error-codes.js'
 import { joinGroup, type JoinGroupAnswer } from '../protocol/join-group.js'
+import { leaveGroup } from '../protocol/leave-group.js'
 import { syncGroup } from '../protocol/sync-group.js'
 import { assignors, assignPartitions } from './assign-partitions.js'
 import {
@@ -28,6 +29,7 @@ export interface Joined {
 
 interface GroupJoinOptions {
   readonly topics: readonly string[]
+  readonly groupInstanceId: string | null
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
 }
@@ -67,7 +69,7 @@ export class GroupJoin {
 
   /** Undefined when it is to be tried again. */
   async #try(signal: AbortSignal): Promise<Joined | undefined> {
-    const { sessionTimeoutMs, rebalanceTimeoutMs, topics } = this.#options
+    const { sessionTimeoutMs, rebalanceTimeoutMs, topics, groupInstanceId } = this.#options
     const { groupId } = this.#coordinator
     using deadline = new Deadline(
       rebalanceTimeoutMs + this.#cluster.options.requestTimeoutMs,
@@ -82,6 +84,7 @@ export class GroupJoin {
         sessionTimeoutMs,
         rebalanceTimeoutMs,
         memberId: this.#memberId,
+        groupInstanceId,
         protocolType,
         protocols: assignors.map((name) => ({ name, metadata })),
       },
@@ -96,19 +99,31 @@ export class GroupJoin {
 
   async #sync(joined: JoinGroupAnswer, deadline: Deadline): Promise<Joined | undefined> {
     const { groupId } = this.#coordinator
-    const { generationId, memberId, protocolName } = joined
-    const led = joined.leaderId === memberId ? await this.#assign(joined, deadline) : undefined
+    const { generationId, memberId, protocolName, skipAssignment } = joined
+    const { groupInstanceId } = this.#options
+    const isLeader = joined.leaderId === memberId
+    const led = isLeader && !skipAssignment ? await this.#assign(joined, deadline) : undefined
     const { errorCode: code, assignment } = await this.#coordinator.askPatiently(
       syncGroup,
-      { groupId, generationId, memberId, protocolType, protocolName, assignments: led?.assignments ?? [] },
+      {
+        groupId,
+        generationId,
+        memberId,
+        groupInstanceId,
+        protocolType,
+        protocolName,
+        assignments: led?.assignments ?? [],
+      },
       deadline,
     )
     if (code !== errorCode.NONE) return this.#refused(code, syncGroup)
+    const { assigned, partitionCounts } = decodeAssignment(assignment)
+    if (led === undefined && this.#isForgotten(partitionCounts)) return await this.#comeAnew(deadline)
     return {
-      metadata: { groupId, generationId, memberId, groupInstanceId: null },
+      metadata: { groupId, generationId, memberId, groupInstanceId },
       // kafkajs, as the leader, also assigns topics that a member has not asked for.
-      assigned: decodeAssignment(assignment).filter(({ topic }) => this.#options.topics.includes(topic)),
-      partitionCounts: led?.partitionCounts ?? new Map(),
+      assigned: assigned.filter(({ topic }) => this.#options.topics.includes(topic)),
+      partitionCounts: led?.partitionCounts ?? (isLeader ? partitionCounts : new Map()),
     }
   }
 
@@ -120,8 +135,9 @@ export class GroupJoin {
     readonly assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[]
     readonly partitionCounts: ReadonlyMap<string, number>
   }> {
-    const subscribers = members.map(({ memberId, metadata }) => ({
+    const subscribers = members.map(({ memberId, groupInstanceId, metadata }) => ({
       memberId,
+      groupInstanceId,
       topics: decodeSubscription(metadata),
     }))
     const topics = [...new Set(subscribers.flatMap((subscriber) => subscriber.topics))]
@@ -134,9 +150,30 @@ export class GroupJoin {
     )
     const assignments = [...assignPartitions(subscribers, partitionCounts)].map(([memberId, assigned]) => ({
       memberId,
-      assignment: encodeAssignment(assigned),
+      assignment: encodeAssignment(assigned, partitionCounts),
     }))
     return { assignments, partitionCounts }
+  }
+
+  /**
+   * Whether a static member is back with topics that it did not have before: the coordinator hands it what was assigned then,
+   * and nobody would ever be assigned the others.
+   */
+  #isForgotten(partitionCounts: ReadonlyMap<string, number>): boolean {
+    const { groupInstanceId, topics } = this.#options
+    return (
+      groupInstanceId !== null &&
+      partitionCounts.size > 0 &&
+      topics.some((topic) => !partitionCounts.has(topic))
+    )
+  }
+
+  /** Leaves, so that the group rebalances when it joins again. */
+  async #comeAnew(deadline: Deadline): Promise<undefined> {
+    const { groupId } = this.#coordinator
+    const { groupInstanceId } = this.#options
+    await this.#coordinator.ask(leaveGroup, { groupId, memberId: this.#memberId, groupInstanceId }, deadline)
+    this.#memberId = ''
   }
 
   /** Undefined when another try can be answered in another way. */
@@ -152,9 +189,14 @@ export class GroupJoin {
       return undefined
     }
     const doing = `joining group ${groupId}`
-    const details = { groupId, memberId: this.#memberId, code }
+    const { groupInstanceId } = this.#options
+    const details = { groupId, memberId: this.#memberId, groupInstanceId, code }
     const denial = denialOf(doing, api, code, { group: groupId }, details)
     if (denial !== undefined) throw new OutboxError('KAFKA_AUTHORIZATION_FAILED', denial.message, denial)
-    throw new OutboxError('KAFKA_GROUP_REFUSED', `${doing}: ${describeCode(code)}`, { details })
+    const why =
+      code === errorCode.FENCED_INSTANCE_ID
+        ? `another member has joined with groupInstanceId ${JSON.stringify(groupInstanceId)}: each process needs one of its own`
+        : describeCode(code)
+    throw new OutboxError('KAFKA_GROUP_REFUSED', `${doing}: ${why}`, { details })
   }
 }

@@ -3,8 +3,10 @@ import type { KafkaClient } from '../client.js'
 import { clusterOf, type Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
 import { within } from '../options.js'
+import type { PartitionAddress } from '../partition-offsets.js'
 import { leaveGroup } from '../protocol/leave-group.js'
 import type { TopicPartitions } from './consumer-protocol.js'
+import { FixedAssignment } from './fixed-assignment.js'
 import { Generation } from './generation.js'
 import { GroupCoordinator } from './group-coordinator.js'
 import { commitAs, type GroupMetadata, type GroupOffset } from './group-offsets.js'
@@ -15,6 +17,11 @@ export interface GroupMemberOptions {
   readonly groupId: string
   /** Topics that do not exist yet are looked for, and shared out when they do. */
   readonly topics: readonly string[]
+  /**
+   * Partitions of `topics` that it has for good, in place of what the group would share out: nobody takes over, and offsets are
+   * committed only while the group has no members.
+   */
+  readonly assign?: readonly PartitionAddress[]
   /**
    * Told of each assignment. Resolves when nothing of it is in hand any more, which has to be soon after `ending` is
    * aborted: the group waits for it, for half of `rebalanceTimeoutMs`; then `lost` is aborted too.
@@ -28,6 +35,11 @@ export interface GroupMemberOptions {
   readonly sessionTimeoutMs?: number
   /** Sent also while handlers run. Default 3,000, or a third of the session timeout. */
   readonly heartbeatIntervalMs?: number
+  /**
+   * Makes it a static member (KIP-345): when it leaves, its partitions wait for it for the session timeout, and when it is back
+   * by then under the same id, nobody rebalances. One process at a time: an older one with the same id is refused.
+   */
+  readonly groupInstanceId?: string
   /** How long the group waits for its members to finish what they have in hand. Default 60,000. */
   readonly rebalanceTimeoutMs?: number
 }
@@ -54,7 +66,7 @@ export interface GroupAssignment {
 /** A member of a consumer group. */
 export interface GroupMember extends AsyncDisposable {
   /**
-   * Leaves the group, so that the others need not wait. Before that it waits for what is in hand as a rebalance does, or
+   * Leaves the group, so that the others need not wait; a static member only ends. Before that it waits for what is in hand as a rebalance does, or
    * for `waitMs` at most.
    */
   leave(options?: { readonly waitMs?: number }): Promise<void>
@@ -90,7 +102,7 @@ class Member implements GroupMember {
   readonly #options: GroupMemberOptions
   readonly #coordinator: GroupCoordinator
   readonly #topics: GroupTopics
-  readonly #join: GroupJoin
+  readonly #join: GroupJoin | FixedAssignment
   readonly #sessionTimeoutMs: number
   readonly #heartbeatIntervalMs: number
   readonly #rebalanceTimeoutMs: number
@@ -119,11 +131,15 @@ class Member implements GroupMember {
       topics,
       onTrouble: (error) => options.onTrouble?.(error),
     })
-    this.#join = new GroupJoin(cluster, this.#coordinator, {
-      topics,
-      sessionTimeoutMs: this.#sessionTimeoutMs,
-      rebalanceTimeoutMs: this.#rebalanceTimeoutMs,
-    })
+    this.#join =
+      options.assign === undefined
+        ? new GroupJoin(cluster, this.#coordinator, {
+            topics,
+            groupInstanceId: options.groupInstanceId ?? null,
+            sessionTimeoutMs: this.#sessionTimeoutMs,
+            rebalanceTimeoutMs: this.#rebalanceTimeoutMs,
+          })
+        : new FixedAssignment(options.groupId, options.assign)
     this.#running = this.#run()
   }
 
@@ -189,7 +205,8 @@ class Member implements GroupMember {
     const expected = new Map(partitionCounts)
     this.#generation = generation
     if (this.#leaving.signal.aborted) generation.end(leaving(metadata.groupId))
-    const beating = guarded(generation.beat(trouble))
+    // Nobody waits for a heartbeat of partitions that are given.
+    const beating = this.#options.assign === undefined ? guarded(generation.beat(trouble)) : Promise.resolve()
     const watching = guarded(this.#watch(expected, generation))
     const working = guarded(this.#work(assigned, expected, generation))
 
@@ -253,10 +270,10 @@ class Member implements GroupMember {
   /** Tells the group, so that it need not wait for the session timeout. Best effort: the coordinator may be away. */
   async #leave(): Promise<void> {
     const { memberId } = this.#join
-    if (memberId === '') return
+    if (memberId === '' || this.#options.groupInstanceId !== undefined) return
     using deadline = new Deadline(leaveDeadlineMs, `leaving group ${this.#options.groupId}`)
     await this.#coordinator
-      .ask(leaveGroup, { groupId: this.#options.groupId, memberId }, deadline)
+      .ask(leaveGroup, { groupId: this.#options.groupId, memberId, groupInstanceId: null }, deadline)
       .catch(() => undefined)
   }
 }

@@ -23,8 +23,8 @@ export interface GroupMetadata {
   readonly groupId: string
   readonly generationId: number
   readonly memberId: string
-  /** Of a static member; these are dynamic. */
-  readonly groupInstanceId: null
+  /** Of a static member (KIP-345); null of any other. */
+  readonly groupInstanceId: string | null
 }
 
 export interface ReadGroupOffsetsOptions {
@@ -108,17 +108,16 @@ export async function commitGroupOffsets(
  * @throws OutboxError KAFKA_GROUP_FENCED when the generation is over or the member is not known any more
  */
 export async function commitAs(
-  { groupId, generationId, memberId }: GroupMetadata,
+  member: GroupMetadata,
   coordinator: GroupCoordinator,
   offsets: readonly GroupOffset[],
   deadline: Deadline,
 ): Promise<void> {
   if (offsets.length === 0) return
-  const request = { groupId, generationId, memberId, topics: committedTopics(offsets) }
+  const request = { ...member, topics: committedTopics(offsets) }
   const answer = await coordinator.askAgain(offsetCommit, request, (one) => refusedIn(one).code, deadline)
   const refused = refusedIn(answer)
-  if (refused.code !== errorCode.NONE)
-    throw refusal('committing offsets', offsetCommit, refused, { groupId, generationId, memberId })
+  if (refused.code !== errorCode.NONE) throw refusal('committing offsets', offsetCommit, refused, member)
 }
 
 interface Refused {
@@ -156,7 +155,9 @@ function refusal(
       : code === errorCode.OFFSET_METADATA_TOO_LARGE || code === errorCode.INVALID_GROUP_ID
         ? 'KAFKA_OPTIONS_INVALID'
         : 'KAFKA_PROTOCOL'
-  return new OutboxError(as, `${what}: ${describeCode(code)}`, { details })
+  const isOutside = as === 'KAFKA_GROUP_FENCED' && member.generationId === -1
+  const why = isOutside ? 'it has members, and takes offsets from nobody else' : describeCode(code)
+  return new OutboxError(as, `${what}: ${why}`, { details })
 }
 
 function topicsOf(partitions: readonly PartitionAddress[]): { name: string; partitions: number[] }[] {

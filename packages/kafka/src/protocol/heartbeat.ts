@@ -4,6 +4,7 @@ export interface HeartbeatRequest {
   readonly groupId: string
   readonly generationId: number
   readonly memberId: string
+  readonly groupInstanceId: string | null
 }
 
 export interface HeartbeatAnswer {
@@ -19,7 +20,7 @@ export const heartbeat: Api<HeartbeatRequest, HeartbeatAnswer> = {
   needs: { group: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.groupId).int32(request.generationId).compactString(request.memberId)
-    writer.compactString(null).noTags() // no group instance id
+    writer.compactString(request.groupInstanceId).noTags()
   },
   decode: (reader) => {
     const answer = { throttleMs: reader.int32(), errorCode: reader.int16() }

@@ -6,6 +6,8 @@ export interface JoinGroupRequest {
   readonly rebalanceTimeoutMs: number
   /** Empty at first; the answer MEMBER_ID_REQUIRED brings one. */
   readonly memberId: string
+  /** Of a static member (KIP-345). */
+  readonly groupInstanceId: string | null
   readonly protocolType: string
   /** In order of preference. The coordinator takes the first that all members speak. */
   readonly protocols: readonly { readonly name: string; readonly metadata: Uint8Array }[]
@@ -18,11 +20,17 @@ export interface JoinGroupAnswer {
   readonly protocolName: string
   readonly leaderId: string
   readonly memberId: string
+  /** For the leader, when it came back as a static member and what was assigned before still holds (KIP-814). */
+  readonly skipAssignment: boolean
   /** For the leader only, who assigns; views of the answer. */
-  readonly members: readonly { readonly memberId: string; readonly metadata: Buffer }[]
+  readonly members: readonly {
+    readonly memberId: string
+    readonly groupInstanceId: string | null
+    readonly metadata: Buffer
+  }[]
 }
 
-/** JoinGroup 9, without static membership. Answered when all members have joined, or the rebalance timeout is over. */
+/** JoinGroup 9. Answered when all members have joined, or the rebalance timeout is over. */
 export const joinGroup: Api<JoinGroupRequest, JoinGroupAnswer> = {
   name: 'JoinGroup',
   key: 11,
@@ -30,7 +38,8 @@ export const joinGroup: Api<JoinGroupRequest, JoinGroupAnswer> = {
   needs: { group: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.groupId).int32(request.sessionTimeoutMs).int32(request.rebalanceTimeoutMs)
-    writer.compactString(request.memberId).compactString(null).compactString(request.protocolType)
+    writer.compactString(request.memberId).compactString(request.groupInstanceId)
+    writer.compactString(request.protocolType)
     writer.compactArray(request.protocols, ({ name, metadata }) =>
       writer.compactString(name).compactBytes(metadata).noTags(),
     )
@@ -43,16 +52,25 @@ export const joinGroup: Api<JoinGroupRequest, JoinGroupAnswer> = {
     reader.compactNullableString() // protocol type
     const protocolName = reader.compactString()
     const leaderId = reader.compactString()
-    reader.boolean() // skip the assignment: concerns static members
+    const skipAssignment = reader.boolean()
     const memberId = reader.compactString()
     const members = reader.compactArray(() => {
       const id = reader.compactString()
-      reader.compactNullableString() // group instance id
+      const groupInstanceId = reader.compactNullableString()
       const metadata = reader.compactBytes()
       reader.tags()
-      return { memberId: id, metadata }
+      return { memberId: id, groupInstanceId, metadata }
     })
     reader.tags()
-    return { throttleMs, errorCode, generationId, protocolName, leaderId, memberId, members }
+    return {
+      throttleMs,
+      errorCode,
+      generationId,
+      protocolName,
+      leaderId,
+      memberId,
+      skipAssignment,
+      members,
+    }
   },
 }

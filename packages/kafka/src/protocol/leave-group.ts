@@ -1,21 +1,28 @@
 import type { Api } from './api.js'
 
+export interface LeaveGroupRequest {
+  readonly groupId: string
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+}
+
 export interface LeaveGroupAnswer {
   readonly throttleMs: number
   readonly errorCode: number
 }
 
 /** LeaveGroup 5 of one member: its partitions go to the others at once, instead of after its session timeout. */
-export const leaveGroup: Api<{ readonly groupId: string; readonly memberId: string }, LeaveGroupAnswer> = {
+export const leaveGroup: Api<LeaveGroupRequest, LeaveGroupAnswer> = {
   name: 'LeaveGroup',
   key: 13,
   version: 5,
   needs: { group: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.groupId)
-    writer.compactArray([request.memberId], (memberId) =>
-      // No group instance id, no reason.
-      writer.compactString(memberId).compactString(null).compactString(null).noTags(),
+    writer.compactArray(
+      [request],
+      ({ memberId, groupInstanceId }) =>
+        writer.compactString(memberId).compactString(groupInstanceId).compactString(null).noTags(), // no reason
     )
     writer.noTags()
   },

@@ -5,6 +5,7 @@ export interface OffsetCommitRequest {
   /** -1 and an empty member id: from outside, which the coordinator takes only while the group has no members. */
   readonly generationId: number
   readonly memberId: string
+  readonly groupInstanceId: string | null
   readonly topics: readonly {
     readonly name: string
     readonly partitions: readonly {
@@ -31,7 +32,7 @@ export const offsetCommit: Api<OffsetCommitRequest, OffsetCommitAnswer> = {
   needs: { group: 'Read', topic: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.groupId).int32(request.generationId).compactString(request.memberId)
-    writer.compactString(null) // no group instance id
+    writer.compactString(request.groupInstanceId)
     writer.compactArray(request.topics, (topic) => {
       writer.compactString(topic.name)
       writer.compactArray(topic.partitions, ({ index, offset, metadata }) =>

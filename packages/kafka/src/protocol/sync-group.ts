@@ -4,6 +4,7 @@ export interface SyncGroupRequest {
   readonly groupId: string
   readonly generationId: number
   readonly memberId: string
+  readonly groupInstanceId: string | null
   readonly protocolType: string
   readonly protocolName: string
   /** From the leader; the others send none and receive theirs. */
@@ -24,7 +25,7 @@ export const syncGroup: Api<SyncGroupRequest, SyncGroupAnswer> = {
   needs: { group: 'Read' },
   encode: (writer, request) => {
     writer.compactString(request.groupId).int32(request.generationId).compactString(request.memberId)
-    writer.compactString(null) // no group instance id
+    writer.compactString(request.groupInstanceId)
     writer.compactString(request.protocolType).compactString(request.protocolName)
     writer.compactArray(request.assignments, ({ memberId, assignment }) =>
       writer.compactString(memberId).compactBytes(assignment).noTags(),
