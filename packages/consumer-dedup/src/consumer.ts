@@ -241,7 +241,7 @@ class RunningConsumer<Topics extends readonly AnyTopic[], Context> implements Co
     handler: Handler<Context, ConsumedEvent<Type, ConsumedPayload<Topics, Type>>>,
   ): void {
     this.#assertNotStarted()
-    if (![...this.#options.topics.values()].some(({ events }) => Object.hasOwn(events, type)))
+    if (!this.#options.topics.definitions.some(({ events }) => Object.hasOwn(events, type)))
       throw invalid(`no topic of this consumer has events of type ${JSON.stringify(type)}`)
     // Kept under its type: the runtime hands it events of this type only, validated by the schema of this type.
     this.#handlers.set(type, handler)

@@ -24,6 +24,7 @@ import type { StartAt } from './positions/group-position.js'
 import type { RedisDedup } from './redis/dedup.js'
 import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
+import { Subscription } from './subscription.js'
 
 /** Events that are handled together unless something else is said. */
 export const eventsTogetherMax = 500
@@ -32,7 +33,7 @@ export const eventsTogetherMax = 500
 export interface ResolvedCommonOptions {
   readonly name: string
   readonly group: string
-  readonly topics: ReadonlyMap<string, AnyTopic>
+  readonly topics: Subscription
   readonly kafka: KafkaOptions
   readonly startAt: StartAt
   readonly attemptsMax: number
@@ -218,7 +219,7 @@ function resolveCommonOptions(
   const resolved: ResolvedCommonOptions = {
     name: named('name', options.name ?? options.group),
     group: named('group', options.group),
-    topics: new Map(options.topics.map((topic) => [topic.name, topic])),
+    topics: new Subscription(options.topics),
     kafka: options.kafka,
     startAt: oneOf('startAt', options.startAt ?? 'earliest', ['earliest', 'latest']),
     attemptsMax: within('retry.attemptsMax', retry.attemptsMax, 5, 1, 1_000),
@@ -269,7 +270,7 @@ function resolveCommonOptions(
       intervalMs: within('lag.intervalMs', lag.intervalMs, 5_000, 100, 3_600_000),
     },
   }
-  if (resolved.topics.size === 0) throw invalid('topics is empty')
+  if (options.topics.length === 0) throw invalid('topics is empty')
   if (resolved.keysInParallel > 1) {
     const why = oneAfterTheOther[mode]
     if (why !== undefined) throw invalid(`keysInParallel is not for mode ${mode}: ${why}`)
@@ -277,7 +278,8 @@ function resolveCommonOptions(
       throw invalid('keysInParallel and batch.eventsMax: events run at once each alone, or together')
   }
   if (resolved.assign !== undefined) assertAssignable(resolved.assign, resolved)
-  if (resolved.topics.size !== options.topics.length) throw invalid('topics names a topic twice')
+  const { names, patterns } = resolved.topics
+  if (names.length + patterns.length !== options.topics.length) throw invalid('topics names a topic twice')
   if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
   if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))
     throw invalid('deadLetterTopic is one of the topics that are consumed')

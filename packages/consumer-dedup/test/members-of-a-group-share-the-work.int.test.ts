@@ -1,7 +1,8 @@
-import { randomName } from '@internal/stack'
+import { createTopic, randomName } from '@internal/stack'
+import { topicsMatching } from '@oncebox/consumer-dedup'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { compare, createOrders, effects, events, happens, inOrder, publish } from './fixture.js'
+import { compare, createOrders, defineOrders, effects, events, happens, inOrder, publish } from './fixture.js'
 import { openPool } from './positions.js'
 import { useInbox } from './use-inbox.js'
 
@@ -128,4 +129,29 @@ test('a handler that ignores its signal cannot commit after stop()', { timeout: 
   await own.end()
 
   expect(await effects(inbox.pool)).toEqual([])
+})
+
+test('topics are consumed whose names match a pattern, also those that come later, and no others', async () => {
+  const name = randomName('billing')
+  const create = (topic: string) => createTopic(topic, { partitions: 2 })
+  const [first, other] = await Promise.all([create(`${name}.de`), create(`not.${name}.de`)])
+  // createTopic adds to the name what makes it unique.
+  const consumer = inbox.consume(
+    topicsMatching(new RegExp(`^${name}\\.`), defineOrders('orders')),
+    inbox.pool,
+    { name },
+  )
+  await publish({ name: first }, events(4))
+  await publish({ name: other }, events(4))
+  const four = happens('consumerHandled', name, { count: 4 })
+  await consumer.start()
+  await four
+  const assigned = happens('consumerAssigned', name)
+  const later = await create(`${name}.fr`)
+  await publish({ name: later }, events(4))
+  const more = happens('consumerHandled', name, { count: 4 })
+  await assigned
+  await more
+  expect(await effects(inbox.pool)).toHaveLength(8)
+  expect((await consumer.lag()).map(({ topic }) => topic).toSorted()).toEqual([first, first, later, later])
 })

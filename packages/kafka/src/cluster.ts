@@ -207,6 +207,14 @@ export class Cluster implements KafkaClient {
     return found
   }
 
+  /** The names of all topics that this principal may see, Kafka's own left out. */
+  async topicNames(deadline: Deadline): Promise<readonly string[]> {
+    const { topics } = await this.#askMetadata(null, deadline)
+    return topics
+      .filter(({ errorCode: code, isInternal }) => code === errorCode.NONE && !isInternal)
+      .map(({ name }) => name)
+  }
+
   /** The address of a broker that metadata or a coordinator look-up named. */
   async address(nodeId: number, deadline: Deadline): Promise<BrokerAddress> {
     if (!this.#brokers.has(nodeId)) await this.#askMetadata([], deadline)
@@ -314,7 +322,7 @@ export class Cluster implements KafkaClient {
       })
   }
 
-  async #askMetadata(topics: readonly string[], deadline: Deadline): Promise<MetadataAnswer> {
+  async #askMetadata(topics: readonly string[] | null, deadline: Deadline): Promise<MetadataAnswer> {
     const answer = await this.askAny(metadata, { topics }, deadline)
     this.#clusterId = answer.clusterId ?? ''
     this.#brokers.clear()

@@ -1,4 +1,4 @@
-import { OutboxError, type AnyTopic } from '@oncebox/core'
+import { OutboxError } from '@oncebox/core'
 import type { Handlers } from '../handlers.js'
 import type { Subject } from '../modes/partition-effects.js'
 import { decode, envelopeOf } from '../records/decode.js'
@@ -6,6 +6,7 @@ import type { DecodedSubject } from '../records/decoded-subject.js'
 import { readHeaderCopies, type HeaderCopy } from '../records/header-copy.js'
 import { markKeyOf } from '../records/mark-key.js'
 import { keptRecord, type ConsumerRecord } from '../records/record.js'
+import type { Subscription } from '../subscription.js'
 
 /** The copy of an event in `inbox.parked`. */
 export interface StoredEvent {
@@ -40,7 +41,7 @@ export type DecodedStored =
 
 /** Reads the copy of an event, with what the consumer has today: its topics, schemas and handlers. Never throws. */
 export async function decodeStored<Context>(
-  topics: ReadonlyMap<string, AnyTopic>,
+  topics: Pick<Subscription, 'get'>,
   handlers: Handlers<Context>,
   row: StoredEvent,
 ): Promise<DecodedStored> {

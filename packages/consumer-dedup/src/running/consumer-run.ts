@@ -145,7 +145,8 @@ export class ConsumerRun<Context> {
     const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = this.#options
     this.#member = joinGroup(client, {
       groupId: group,
-      topics: [...topics.keys()],
+      topics: topics.names,
+      patterns: topics.patterns,
       ...(assign !== undefined && { assign }),
       ...(groupInstanceId !== undefined && { groupInstanceId }),
       sessionTimeoutMs,

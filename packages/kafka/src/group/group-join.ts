@@ -28,7 +28,6 @@ export interface Joined {
 }
 
 interface GroupJoinOptions {
-  readonly topics: readonly string[]
   readonly groupInstanceId: string | null
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
@@ -46,6 +45,7 @@ export class GroupJoin {
   readonly #options: GroupJoinOptions
   /** Kept from one join to the next, also when a join is never answered: another id would leave a ghost in the group. */
   #memberId = ''
+  #topics: readonly string[] = []
 
   constructor(cluster: Cluster, coordinator: GroupCoordinator, options: GroupJoinOptions) {
     this.#cluster = cluster
@@ -59,7 +59,8 @@ export class GroupJoin {
   }
 
   /** @throws OutboxError KAFKA_GROUP_REFUSED, KAFKA_AUTHORIZATION_FAILED, KAFKA_UNAVAILABLE; the signal's reason */
-  async join(signal: AbortSignal): Promise<Joined> {
+  async join(topics: readonly string[], signal: AbortSignal): Promise<Joined> {
+    this.#topics = topics
     for (let turn = 1; ; turn++) {
       const joined = await this.#try(signal)
       if (joined !== undefined) return joined
@@ -69,14 +70,14 @@ export class GroupJoin {
 
   /** Undefined when it is to be tried again. */
   async #try(signal: AbortSignal): Promise<Joined | undefined> {
-    const { sessionTimeoutMs, rebalanceTimeoutMs, topics, groupInstanceId } = this.#options
+    const { sessionTimeoutMs, rebalanceTimeoutMs, groupInstanceId } = this.#options
     const { groupId } = this.#coordinator
     using deadline = new Deadline(
       rebalanceTimeoutMs + this.#cluster.options.requestTimeoutMs,
       `joining group ${groupId}`,
       signal,
     )
-    const metadata = encodeSubscription(topics)
+    const metadata = encodeSubscription(this.#topics)
     const answer = await this.#coordinator.askPatiently(
       joinGroup,
       {
@@ -122,7 +123,7 @@ export class GroupJoin {
     return {
       metadata: { groupId, generationId, memberId, groupInstanceId },
       // kafkajs, as the leader, also assigns topics that a member has not asked for.
-      assigned: assigned.filter(({ topic }) => this.#options.topics.includes(topic)),
+      assigned: assigned.filter(({ topic }) => this.#topics.includes(topic)),
       partitionCounts: led?.partitionCounts ?? (isLeader ? partitionCounts : new Map()),
     }
   }
@@ -160,11 +161,10 @@ export class GroupJoin {
    * and nobody would ever be assigned the others.
    */
   #isForgotten(partitionCounts: ReadonlyMap<string, number>): boolean {
-    const { groupInstanceId, topics } = this.#options
     return (
-      groupInstanceId !== null &&
+      this.#options.groupInstanceId !== null &&
       partitionCounts.size > 0 &&
-      topics.some((topic) => !partitionCounts.has(topic))
+      this.#topics.some((topic) => !partitionCounts.has(topic))
     )
   }
 

@@ -17,6 +17,8 @@ export interface GroupMemberOptions {
   readonly groupId: string
   /** Topics that do not exist yet are looked for, and shared out when they do. */
   readonly topics: readonly string[]
+  /** Topics that match one of them belong to it as well, also those that are created later. Looked at every five seconds. */
+  readonly patterns?: readonly RegExp[]
   /**
    * Partitions of `topics` that it has for good, in place of what the group would share out: nobody takes over, and offsets are
    * committed only while the group has no members.
@@ -123,18 +125,21 @@ class Member implements GroupMember {
       50,
       Math.floor(this.#sessionTimeoutMs / 2),
     )
-    if (options.topics.length === 0) throw new OutboxError('KAFKA_OPTIONS_INVALID', 'topics is empty')
+    const { patterns = [] } = options
+    if (options.topics.length + patterns.length === 0)
+      throw new OutboxError('KAFKA_OPTIONS_INVALID', 'topics is empty')
     const topics = [...new Set(options.topics)]
     this.#coordinator = new GroupCoordinator(cluster, options.groupId)
     this.#topics = new GroupTopics(cluster, {
       groupId: options.groupId,
       topics,
+      // Without a state of their own: a sticky or global one remembers where it matched.
+      patterns: patterns.map(({ source, flags }) => new RegExp(source, flags.replaceAll(/[gy]/g, ''))),
       onTrouble: (error) => options.onTrouble?.(error),
     })
     this.#join =
       options.assign === undefined
         ? new GroupJoin(cluster, this.#coordinator, {
-            topics,
             groupInstanceId: options.groupInstanceId ?? null,
             sessionTimeoutMs: this.#sessionTimeoutMs,
             rebalanceTimeoutMs: this.#rebalanceTimeoutMs,
@@ -168,9 +173,10 @@ class Member implements GroupMember {
         try {
           if (!isAllowed) await this.#topics.lookUp(signal)
           isAllowed = true
-          const joined = await this.#join.join(signal)
+          const subscribed = await this.#topics.subscribed(signal)
+          const joined = await this.#join.join(subscribed, signal)
           failures = 0
-          await this.#serve(joined)
+          await this.#serve(joined, subscribed)
         } catch (error) {
           if (signal.aborted) break
           const failure = toOutboxError(error, this.#options.groupId)
@@ -187,7 +193,10 @@ class Member implements GroupMember {
   }
 
   /** From the first heartbeat of a generation until nothing of it is in hand, or the group cannot wait any longer. */
-  async #serve({ metadata, assigned, partitionCounts }: Joined): Promise<void> {
+  async #serve(
+    { metadata, assigned, partitionCounts }: Joined,
+    subscribed: readonly string[],
+  ): Promise<void> {
     const generation = new Generation({
       metadata,
       coordinator: this.#coordinator,
@@ -207,7 +216,7 @@ class Member implements GroupMember {
     if (this.#leaving.signal.aborted) generation.end(leaving(metadata.groupId))
     // Nobody waits for a heartbeat of partitions that are given.
     const beating = this.#options.assign === undefined ? guarded(generation.beat(trouble)) : Promise.resolve()
-    const watching = guarded(this.#watch(expected, generation))
+    const watching = guarded(this.#watch(subscribed, expected, generation))
     const working = guarded(this.#work(assigned, expected, generation))
 
     await aborted(generation.ending)
@@ -240,8 +249,12 @@ class Member implements GroupMember {
   }
 
   /** Ends the generation when what was shared out is not what is there any more. */
-  async #watch(expected: ReadonlyMap<string, number>, generation: Generation): Promise<void> {
-    const changed = await this.#topics.watch(expected, generation.ending)
+  async #watch(
+    subscribed: readonly string[],
+    expected: ReadonlyMap<string, number>,
+    generation: Generation,
+  ): Promise<void> {
+    const changed = await this.#topics.watch(subscribed, expected, generation.ending)
     if (changed !== undefined) generation.end(topicChanged(generation.metadata, changed))
   }
 
@@ -284,7 +297,7 @@ const leaving = (groupId: string): OutboxError =>
 const topicChanged = (metadata: GroupMetadata, topic: string): OutboxError =>
   new OutboxError(
     'KAFKA_GROUP_FENCED',
-    `group ${metadata.groupId}: ${topic} has another number of partitions than were shared out`,
+    `group ${metadata.groupId}: ${topic} has partitions that were not shared out, or has lost some`,
     { details: { ...metadata, topic } },
   )
 

@@ -12,6 +12,8 @@ export interface AssignedPartition extends PartitionAddress {
 interface GroupTopicsOptions {
   readonly groupId: string
   readonly topics: readonly string[]
+  /** Topics that match one of them are subscribed to as well. */
+  readonly patterns: readonly RegExp[]
   readonly onTrouble: (error: OutboxError) => void
 }
 
@@ -52,6 +54,15 @@ export class GroupTopics {
     }
   }
 
+  /** The names to subscribe to: those that are given, and those that match a pattern now. */
+  async subscribed(signal: AbortSignal): Promise<readonly string[]> {
+    for (let unanswered = 1; ; unanswered += 1) {
+      const matching = await this.#matching(signal)
+      if (matching !== undefined) return [...new Set([...this.#options.topics, ...matching])]
+      await delay(nextDelayMs(unansweredBackoff, unanswered), signal)
+    }
+  }
+
   /**
    * Assigned partitions with the ids of their topics. The leader of the group may know a topic before this member's brokers
    * do, so it is waited for a while; then it is left out, and expected to come.
@@ -87,15 +98,22 @@ export class GroupTopics {
    * all topics of the group, the others only of those that they were assigned and could not find. Topics that do not exist
    * are told each time.
    *
+   * @param subscribed What {@link subscribed} said before.
    * @returns a topic that has changed: partitions were added, or it came or went; undefined when it was given up
    * @throws OutboxError KAFKA_AUTHORIZATION_FAILED
    */
-  async watch(expected: ReadonlyMap<string, number>, signal: AbortSignal): Promise<string | undefined> {
+  async watch(
+    subscribed: readonly string[],
+    expected: ReadonlyMap<string, number>,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
     let shrunkBefore: string | undefined
     let refusedBefore = false
     for (; !signal.aborted; await delay(watchMs, signal).catch(() => undefined)) {
       const layouts = await this.#layouts([...new Set([...this.#options.topics, ...expected.keys()])], signal)
       if (layouts === undefined) continue
+      const come = (await this.#matching(signal))?.find((topic) => !subscribed.includes(topic))
+      if (come !== undefined) return come
       const missing = this.#missing(layouts)
       const refused = missing.find(({ retriable }) => !retriable)
       // Brokers learn of a new ACL one after the other, so a refusal counts when it is there the second time.
@@ -120,16 +138,31 @@ export class GroupTopics {
   }
 
   /** Undefined when the cluster does not answer, or it was given up. */
+  async #matching(signal: AbortSignal): Promise<readonly string[] | undefined> {
+    const { patterns } = this.#options
+    if (patterns.length === 0) return []
+    const names = await this.#ask((deadline) => this.#cluster.topicNames(deadline), signal)
+    return names?.filter((name) => patterns.some((pattern) => pattern.test(name)))
+  }
+
+  /** Undefined when the cluster does not answer, or it was given up. */
   async #layouts(topics: readonly string[], signal: AbortSignal): Promise<Layouts | undefined> {
+    if (topics.length === 0) return signal.aborted ? undefined : new Map()
+    return await this.#ask((deadline) => this.#cluster.layouts(topics, deadline), signal)
+  }
+
+  async #ask<Answer>(
+    request: (deadline: Deadline) => Promise<Answer>,
+    signal: AbortSignal,
+  ): Promise<Answer | undefined> {
     if (signal.aborted) return undefined
-    if (topics.length === 0) return new Map()
     using deadline = new Deadline(
       this.#cluster.options.requestTimeoutMs,
       `looking at the topics of group ${this.#options.groupId}`,
       signal,
     )
     try {
-      return await this.#cluster.layouts(topics, deadline)
+      return await request(deadline)
     } catch (error) {
       if (signal.aborted) return undefined
       if (!OutboxError.is(error) || !error.retriable) throw error

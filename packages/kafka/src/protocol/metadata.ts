@@ -11,6 +11,7 @@ interface MetadataTopic {
   readonly errorCode: number
   readonly name: string
   readonly topicId: string
+  readonly isInternal: boolean
   readonly partitions: readonly {
     readonly errorCode: number
     readonly index: number
@@ -23,8 +24,8 @@ interface MetadataTopic {
 
 const zeroUuid = '00000000-0000-0000-0000-000000000000'
 
-/** Metadata 12: brokers, cluster id, and of each named topic its id, partitions and leaders. Never creates a topic. */
-export const metadata: Api<{ readonly topics: readonly string[] }, MetadataAnswer> = {
+/** Metadata 12: brokers, cluster id, and of each named topic, or of all that may be seen (null), its id, partitions and leaders. Never creates a topic. */
+export const metadata: Api<{ readonly topics: readonly string[] | null }, MetadataAnswer> = {
   name: 'Metadata',
   key: 3,
   version: 12,
@@ -47,7 +48,7 @@ export const metadata: Api<{ readonly topics: readonly string[] }, MetadataAnswe
       const errorCode = reader.int16()
       const name = reader.compactString()
       const topicId = reader.uuid()
-      reader.boolean() // internal
+      const isInternal = reader.boolean()
       const partitions = reader.compactArray(() => {
         const led = { errorCode: reader.int16(), index: reader.int32(), leaderId: reader.int32() }
         reader.int32() // leader epoch
@@ -59,7 +60,7 @@ export const metadata: Api<{ readonly topics: readonly string[] }, MetadataAnswe
       })
       reader.int32() // authorized operations
       reader.tags()
-      return { errorCode, name, topicId, partitions }
+      return { errorCode, name, topicId, isInternal, partitions }
     })
     reader.tags()
     return { throttleMs, brokers, clusterId, topics }
