@@ -46,7 +46,7 @@ export class Acknowledgements {
     const end = (): boolean => {
       let ended = false
       for (const token of tokens) ended = this.#open.delete(token) || ended
-      for (const go of [...this.#waiting]) go()
+      for (const go of this.#waiting) go()
       return ended
     }
     return {
