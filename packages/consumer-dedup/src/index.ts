@@ -41,7 +41,7 @@ export type {
   UnguardedOptions,
 } from './options.js'
 export { parkKey, type ParkingRetry, type ParkKeyOptions } from './parking/park-key.js'
-export type { StartAt } from './positions/group-position.js'
+export type { StartAt } from './positions/start-at.js'
 export type { ConsumerCounts } from './report.js'
 export type { PartitionSelection } from './running/pauses.js'
 export type { KafkaOptions } from '@oncebox/kafka'

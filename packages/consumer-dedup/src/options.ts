@@ -6,7 +6,7 @@ import type { RedisDedup } from './redis/dedup.js'
 import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
 import type { ParkingRetry } from './parking/park-key.js'
-import type { StartAt } from './positions/group-position.js'
+import type { StartAt } from './positions/start-at.js'
 
 export interface RetryOptions {
   /** Attempts of an event before it becomes a dead letter. Default 5. */

@@ -20,7 +20,7 @@ import type {
   UnguardedOptions,
 } from './options.js'
 import type { ParkingRetry, ParkKeyOptions } from './parking/park-key.js'
-import type { StartAt } from './positions/group-position.js'
+import type { StartAt } from './positions/start-at.js'
 import type { RedisDedup } from './redis/dedup.js'
 import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'

@@ -1,6 +1,7 @@
 import { modesUnderTest } from '@internal/contracts/consumers'
 import { randomName, type TestDatabase } from '@internal/stack'
 import { createConsumer, parkKey, type KafkaOptions } from '@oncebox/consumer-dedup'
+import { installFaultHandler } from '@oncebox/core'
 import { fromPg } from '@oncebox/outbox'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
@@ -107,6 +108,51 @@ test.each(['inbox', 'at-least-once'] as const)(
     }
   },
 )
+
+test('what ends while the position is written is not handled again after a stop', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const done: number[] = []
+  const second = gate()
+  const consume = () => {
+    const consumer = createConsumer({
+      group: name,
+      topics: [orders],
+      kafka: kafka(),
+      mode: 'at-least-once',
+      keysInParallel: 2,
+      position: { eventsMax: 1 },
+    })
+    consumer.on('order.placed', async ({ payload: { value } }) => {
+      if (value === 1) await second.opened
+      done.push(value)
+    })
+    endings.push(() => consumer.stop())
+    return consumer
+  }
+  await publish(orders, events(3, { keys: 3 }))
+  const first = consume()
+  const both = happens('consumerHandled', name, { count: 2 })
+  let stopped: Promise<void> | undefined
+  installFaultHandler(async (point) => {
+    if (point !== 'consumer.offset.due' || stopped !== undefined) return
+    // The position behind the first event is on its way: the second ends, and nothing more is begun.
+    stopped = first.stop()
+    second.open()
+    await both
+    await sleep(200) // until the stop is known to the partition, which nothing tells
+  })
+  endings.push(() => installFaultHandler(undefined), second.open)
+  await first.start()
+  await both
+  await stopped
+  expect(done).toEqual([0, 1])
+
+  const rest = happens('consumerHandled', name)
+  await consume().start()
+  await rest
+  expect(done).toEqual([0, 1, 2])
+})
 
 const parallelModes = new Set(['inbox on pg', 'redis', 'at-least-once'])
 

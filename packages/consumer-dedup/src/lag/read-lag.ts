@@ -1,6 +1,6 @@
 import type { SqlConnection } from '@oncebox/core'
 import { connectKafka, readGroupOffsets, readTopicOffsets, type KafkaOptions } from '@oncebox/kafka'
-import { isOfTopic } from '../positions/group-position.js'
+import { isOfTopic } from '../positions/offset-note.js'
 import { readAllPositions } from '../sql/read-all-positions.js'
 import { partitionLag, type PartitionLag } from './partition-lag.js'
 

@@ -8,7 +8,8 @@ import {
   type ResolvedRedisModeOptions,
   type ResolvedUnguardedOptions,
 } from '../resolved-options.js'
-import { GroupPosition, readGroupStarts } from '../positions/group-position.js'
+import { GroupPosition } from '../positions/group-position.js'
+import { readGroupStarts } from '../positions/group-starts.js'
 import { assertDedupWindow } from '../redis/window.js'
 import { TransactionalSender } from '../sending/transactional-sender.js'
 import { KafkaPartition } from './kafka.js'
@@ -41,27 +42,27 @@ abstract class GroupMode<Context, Options extends ResolvedGroupOptions> implemen
     partitions: readonly number[],
     signal: AbortSignal,
   ): Promise<readonly PartitionEffects<Context>[]> {
-    const { topicId } = await generation.topicOffsets(topic, signal)
-    const senders = new Map(
-      partitions.map((partition) => [partition, this.#sender(generation, topicId, partition)]),
-    )
+    const offsets = await generation.topicOffsets(topic, signal)
+    const opened = partitions.map((partition) => ({
+      partition,
+      sender: this.#sender(generation, offsets.topicId, partition),
+    }))
     try {
-      await this.beforeReading([...senders.values()], signal)
-      const starts = await readGroupStarts({
-        client: generation.client,
-        groupId: this.options.group,
-        topic,
-        partitions,
-        startAt: this.options.startAt,
-        topicOffsets: generation.topicOffsets,
+      await this.beforeReading(
+        opened.map(({ sender }) => sender),
         signal,
-      })
-      return starts.map(({ key, next }) => {
-        const sender = senders.get(key.partition) ?? this.#sender(generation, topicId, key.partition)
-        return this.partition(generation, new GroupPosition(generation.assignment, key, next), sender)
-      })
+      )
+      const { client, assignment, topicOffsets } = generation
+      const { startAt } = this.options
+      const request = { client, assignment, topic, partitions, startAt, offsets, topicOffsets, signal }
+      const starts = await readGroupStarts(request)
+      return opened.flatMap(({ partition, sender }) =>
+        starts
+          .filter(({ key }) => key.partition === partition)
+          .map((start) => this.partition(generation, new GroupPosition(assignment, start), sender)),
+      )
     } catch (error) {
-      await Promise.allSettled([...senders.values()].map((sender) => sender.close()))
+      await Promise.allSettled(opened.map(({ sender }) => sender.close()))
       throw error
     }
   }

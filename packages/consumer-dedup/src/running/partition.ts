@@ -165,15 +165,19 @@ export class Partition<Context> {
         running.add(task)
       }
     }
-    for (begin(); running.size > 0; begin()) {
-      await Promise.race(running)
+    const follow = (): void => {
       const last = records[order.prefix - 1]
       if (last !== undefined) this.#next = last.offset + 1n
+    }
+    for (begin(); running.size > 0; begin()) {
+      await Promise.race(running)
+      follow()
       const isDue = pace.isDue(ended)
       ended = 0
       if (isDue && !signal.aborted)
         await this.effects.pass(this.#next, end).catch((error: unknown) => failing.abort(error))
     }
+    follow() // what has ended while the position was written
     signal.throwIfAborted()
     return order.prefix === records.length
   }
