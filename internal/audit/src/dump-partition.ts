@@ -4,9 +4,9 @@
  */
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { startJavaTool, type JavaTool } from './java-tool.js'
+import { startApacheTool, type ApacheTool } from './apache-tool.js'
 
-export interface DumpPartitionOptions extends Pick<JavaTool, 'classpath' | 'signal'> {
+export interface DumpPartitionOptions extends Pick<ApacheTool, 'classpath' | 'signal'> {
   /** The folder in which the broker keeps its partitions. */
   readonly logDir: string
   readonly topic: string
@@ -39,7 +39,7 @@ export async function dumpPartition({
 }: DumpPartitionOptions): Promise<readonly Dumped[]> {
   const directory = path.join(logDir, `${topic}-${partition}`)
   const segments = (await readdir(directory)).filter((name) => name.endsWith('.log')).sort()
-  const tool = startJavaTool({
+  const tool = startApacheTool({
     ...java,
     mainClass: 'org.apache.kafka.tools.DumpLogSegments',
     arguments: ['--print-data-log', '--files', segments.map((name) => path.join(directory, name)).join(',')],

@@ -5,7 +5,7 @@
  */
 import { Kafka, logLevel, type Admin, type KafkaConfig } from 'kafkajs'
 import { AuditError } from './audit-error.js'
-import { startJavaTool } from './java-tool.js'
+import { startApacheTool } from './apache-tool.js'
 import { pollUntil } from './poll-until.js'
 
 /** Partition to the offset after its last record, control records included. */
@@ -42,13 +42,13 @@ export async function withAdmin<Result>(
   }
 }
 
-/** High watermarks, by Apache's own GetOffsetShell: one JVM for all topics. */
+/** High watermarks, by Apache's own GetOffsetShell: one call for all topics. */
 export async function readEndOffsets(
   cluster: Cluster,
   topics: readonly string[],
 ): Promise<ReadonlyMap<string, EndOffsets>> {
   const pattern = topics.map((topic) => topic.replaceAll('.', '\\.')).join(',')
-  const tool = startJavaTool({
+  const tool = startApacheTool({
     ...cluster,
     mainClass: 'org.apache.kafka.tools.GetOffsetShell',
     arguments: [

@@ -1,6 +1,6 @@
 /** A group's committed offset, as Apache's own ConsumerGroupCommand reports it. */
 import type { Cluster } from './end-offsets.js'
-import { startJavaTool } from './java-tool.js'
+import { startApacheTool } from './apache-tool.js'
 
 export interface ReadGroupOffsetOptions extends Cluster {
   readonly group: string
@@ -15,7 +15,7 @@ export async function readGroupOffset({
   partition,
   ...cluster
 }: ReadGroupOffsetOptions): Promise<string | undefined> {
-  const tool = startJavaTool({
+  const tool = startApacheTool({
     ...cluster,
     mainClass: 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
     arguments: [`--bootstrap-server=${cluster.brokers.join(',')}`, '--describe', `--group=${group}`],

@@ -9,7 +9,7 @@ export {
 export type { Cluster } from './end-offsets.js'
 export { readGroupOffset, type ReadGroupOffsetOptions } from './group-offset.js'
 export type { CommittedEvent, History, Sighting } from './history.js'
-export { startJavaTool, type JavaTool, type RunningJavaTool } from './java-tool.js'
+export { runJavaProgram, type JavaProgram } from './java-program.js'
 export { judge } from './judge.js'
 export { readLogBatches, type LogBatch, type LogBatchesOptions } from './log-batches.js'
 export {

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { AuditError } from './audit-error.js'
-import { startJavaTool } from './java-tool.js'
+import { startApacheTool } from './apache-tool.js'
 
 /** A record batch in the log of a partition. */
 export interface LogBatch {
@@ -25,12 +25,12 @@ export interface LogBatchesOptions {
   readonly signal?: AbortSignal
 }
 
-/** The batches of each topic, all partitions one after the other. One JVM for all. */
+/** The batches of each topic, all partitions one after the other. */
 export async function readLogBatches(
   options: LogBatchesOptions,
 ): Promise<ReadonlyMap<string, readonly LogBatch[]>> {
   const segments = await segmentsOf(options)
-  const output = await startJavaTool({
+  const output = await startApacheTool({
     ...options,
     mainClass: 'org.apache.kafka.tools.DumpLogSegments',
     arguments: ['--files', [...segments.keys()].join(',')],

@@ -16,7 +16,7 @@ import {
   type Cluster,
   type EndOffsets,
 } from './end-offsets.js'
-import { startJavaTool } from './java-tool.js'
+import { startApacheTool } from './apache-tool.js'
 import { pollUntil } from './poll-until.js'
 import type { TopicRecord } from './topic-record.js'
 
@@ -34,7 +34,7 @@ export interface ReadTopicsOptions extends ReadOptions {
   readonly topics: readonly string[]
 }
 
-// A JVM each, since the console consumer cannot print the topic of a record; more than the machine has cores only slows all.
+// One each, since the console consumer cannot print the topic of a record; more than the machine has cores only slows all.
 const atOnce = 2
 
 /** Every record from the topic's beginning to its end at the time of the call, partition by partition in offset order. */
@@ -74,7 +74,7 @@ async function readToEnd(
   if (options.isolation === 'read_committed') await waitUntilStable(admin, topic, ends, options.signal)
   const format = newConsoleFormat()
   const group = `audit-${randomUUID()}`
-  const consumer = startJavaTool({
+  const consumer = startApacheTool({
     ...options,
     mainClass: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
     arguments: [

@@ -68,7 +68,7 @@ describe('a topic read by Apache', () => {
         ...sharedStack().kafka,
         topic,
         isolation: 'read_committed',
-        withinMs: 5_000,
+        withinMs: 2_000,
       })
       await expect(reading).rejects.toThrow(AuditError)
       await expect(reading).rejects.toThrow(/a transaction is open/)

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { placeCoordinators } from './coordinators.js'
 import { alterFeature } from './kafka-features.js'
-import { nodeOf, shortSession, type KafkaNode } from './kafka-node.js'
+import { nodeOf, quickStart, shortSession, type KafkaNode } from './kafka-node.js'
 import { theLifeline } from './lifeline.js'
 import type { Say } from './progress.js'
 import { randomName } from './random-name.js'
@@ -71,6 +71,7 @@ export const startKafkaCluster = async (options: KafkaClusterOptions = {}): Prom
     directory,
     say: silent,
     settings: { ...shortSession, ...settings },
+    javaOptions: quickStart,
   })
   const addresses = brokers.map(({ address }) => address)
   const destroy = async (): Promise<void> => {

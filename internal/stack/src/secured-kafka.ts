@@ -4,7 +4,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Kafka, logLevel, type Admin } from 'kafkajs'
 import { grant, revoke, type Acl } from './kafka-acls.js'
-import { nodeOf, shortSession, type KafkaNode } from './kafka-node.js'
+import { nodeOf, quickStart, shortSession, type KafkaNode } from './kafka-node.js'
 import { theLifeline } from './lifeline.js'
 import type { Say } from './progress.js'
 import { randomName } from './random-name.js'
@@ -117,6 +117,7 @@ export const startSecuredKafka = async (options: SecuredKafkaOptions = {}): Prom
     runtime,
     directory,
     settings: { ...shortSession, ...security.settings, ...settings },
+    javaOptions: [...quickStart, ...(security.javaOptions ?? [])],
     say: silent,
     signal,
   })

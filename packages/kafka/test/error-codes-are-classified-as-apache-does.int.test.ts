@@ -1,4 +1,4 @@
-import { startJavaTool } from '@internal/audit'
+import { runJavaProgram } from '@internal/audit'
 import { sharedStack } from '@internal/stack'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -6,12 +6,12 @@ import { errorCode } from '../src/protocol/error-codes.js'
 import { failureClassOf } from '../src/protocol/failure-class.js'
 
 test("every error code has the name and the class that Apache's own client gives it", async () => {
-  const { output } = startJavaTool({
+  const output = await runJavaProgram({
     classpath: sharedStack().kafka.classpath,
-    mainClass: fileURLToPath(new URL('java/ErrorCodes.java', import.meta.url)),
+    source: fileURLToPath(new URL('java/ErrorCodes.java', import.meta.url)),
     arguments: [],
   })
-  const theirs = (await output).toString().trim().split('\n')
+  const theirs = output.toString().trim().split('\n')
   const ours = Object.entries(errorCode).map(([name, code]) => `${code} ${name} ${failureClassOf(code)}`)
   expect(ours).toEqual(theirs)
 })

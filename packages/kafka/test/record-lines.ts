@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startJavaTool } from '@internal/audit'
+import { runJavaProgram } from '@internal/audit'
 import type { ConsumedRecord } from '../src/index.js'
 
 export type SampleRecord = Omit<ConsumedRecord, 'offset'>
@@ -75,13 +75,13 @@ export async function runJava(
       await writeFile(file, argument.file)
       return file
     })
-    const tool = startJavaTool({
+    const output = await runJavaProgram({
       classpath,
-      mainClass: fileURLToPath(new URL(`./java/${program}.java`, import.meta.url)),
+      source: fileURLToPath(new URL(`./java/${program}.java`, import.meta.url)),
       arguments: await Promise.all(paths),
       signal: AbortSignal.timeout(javaDeadlineMs),
     })
-    return (await tool.output).toString()
+    return output.toString()
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
