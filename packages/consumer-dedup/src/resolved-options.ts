@@ -6,6 +6,7 @@ import {
   type TransactionOptions,
 } from '@oncebox/core'
 import type { Compression, KafkaOptions } from '@oncebox/kafka'
+import { ownDatabase } from './failing/own-database.js'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
 import { resolveRetryRule, type RetryRule } from './failing/retry-rule.js'
 import type {
@@ -117,7 +118,7 @@ export function resolveDatabaseOptions<Tx>(
     throw invalid(
       `filter is of consumer ${JSON.stringify(filter.consumer)}, and this is ${JSON.stringify(common.name)}: give both one name`,
     )
-  return Object.freeze({ ...common, mode, db, outbox, filter, isolation })
+  return Object.freeze({ ...common, mode, db: ownDatabase(db), outbox, filter, isolation })
 }
 
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */

@@ -263,6 +263,10 @@ export const errorCodes = {
     true,
     'check that PostgreSQL is up and that the consumer may connect; it tries again with backoff',
   ),
+  CONSUMER_DATABASE_REFUSED: row(
+    false,
+    "run oncebox migrate, then, as the owner of the schema, select inbox.grant_consumer('ROLE') for the role that the consumer logs in as; the message says what was refused. Then start the consumer again: no event was given up",
+  ),
   CONSUMER_STOP_TIMEOUT: row(
     true,
     'raise timeoutMs of stop(), or shorten the handler: what was in hand is rolled back and delivered again',

@@ -1,9 +1,9 @@
-import { delay, nextDelayMs, type SqlConnection } from '@oncebox/core'
+import type { SqlConnection } from '@oncebox/core'
 import type { EffectOutcome, GivenUp } from '../modes/partition-effects.js'
 import type { ResolvedDatabaseOptions } from '../resolved-options.js'
-import { rerunBackoff, rerunsMax } from './again.js'
 import { emitDeadLetterCopy } from './dead-letter-topic.js'
-import { causeOf, storeDeadLetter } from './dead-letter.js'
+import { causeOf, storeDeadLetter, type DeadLetter } from './dead-letter.js'
+import { rerun } from './rerun.js'
 
 /**
  * Runs the work in the transaction whose first statement is the event's mark, moves the position past it, or locks the
@@ -13,7 +13,7 @@ type InTransaction = (work: (connection: SqlConnection) => Promise<void>) => Pro
 
 /**
  * The dead letter, its mark and its copy for the dead-letter topic, in one transaction. Never throws. What cannot even be
- * stored fails with the kind `unavailable`: it holds its partition, and is never skipped.
+ * stored holds its partition, and is never skipped.
  */
 export async function buryEvent<Tx>(
   { name, deadLetterTopic, outbox }: ResolvedDatabaseOptions<Tx>,
@@ -21,28 +21,20 @@ export async function buryEvent<Tx>(
   inTransaction: InTransaction,
 ): Promise<EffectOutcome> {
   const { record, envelope, mark } = subject
-  let letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
-  let isCopied = deadLetterTopic !== undefined && outbox !== undefined
-  for (let reruns = 0; ;) {
-    const outcome = await inTransaction(async (connection) => {
-      await storeDeadLetter(connection, mark, letter)
-      if (isCopied && deadLetterTopic !== undefined && outbox !== undefined)
-        await emitDeadLetterCopy(connection, outbox, deadLetterTopic, letter)
-    })
-    if (outcome.kind !== 'failed') return outcome
-    if (outcome.failure === 'attempt' && isCopied) {
-      // The outbox refuses this copy for good (a tombstone without a key, say). The copy is information for others;
-      // the letter is kept, and says so, rather than hold the partition for ever.
-      isCopied = false
-      letter = {
-        ...letter,
-        reason: `${letter.reason} (no copy on ${deadLetterTopic}: ${causeOf(outcome.error).reason})`,
-      }
-      continue
-    }
-    if (outcome.failure !== 'again' || reruns >= rerunsMax || signal.aborted)
-      return { ...outcome, failure: 'unavailable' }
-    reruns += 1
-    await delay(nextDelayMs(rerunBackoff, reruns), signal).catch(() => undefined)
-  }
+  const letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
+  const bury = (kept: DeadLetter, copyTo: string | undefined): Promise<EffectOutcome> =>
+    rerun(signal, () =>
+      inTransaction(async (connection) => {
+        await storeDeadLetter(connection, mark, kept)
+        if (copyTo !== undefined && outbox !== undefined)
+          await emitDeadLetterCopy(connection, outbox, copyTo, kept)
+      }),
+    )
+  const outcome = await bury(letter, deadLetterTopic)
+  if (outcome.kind !== 'failed' || outcome.failure === 'unavailable' || signal.aborted) return outcome
+  if (deadLetterTopic === undefined || outbox === undefined) return outcome
+  // The outbox refuses this copy for good (a tombstone without a key, say). The copy is information for others; the letter
+  // is kept, and says so, rather than hold the partition for ever.
+  const reason = `${letter.reason} (no copy on ${deadLetterTopic}: ${causeOf(outcome.error).reason})`
+  return await bury({ ...letter, reason }, undefined)
 }

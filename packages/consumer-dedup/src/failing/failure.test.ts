@@ -1,6 +1,11 @@
 import { OutboxError, PermanentError } from '@oncebox/core'
 import { describe, expect, test } from 'vitest'
-import { classifyDatabaseError, classifyHandlerError as classify, sqlState } from './failure.js'
+import {
+  classifyCommitError,
+  classifyHandlerError as classify,
+  classifyOwnError,
+  sqlState,
+} from './failure.js'
 import { resolveRetryRule } from './retry-rule.js'
 
 const everything = resolveRetryRule({})
@@ -14,7 +19,7 @@ const sqlError = (code: string): Error => Object.assign(new Error('refused'), { 
 describe('a failure', () => {
   test('of serialization or deadlock is run again, also as a cause', () => {
     expect(classifyHandlerError(new Error('wrapped', { cause: sqlError('40001') }))).toBe('again')
-    expect(classifyDatabaseError(sqlError('40P01'))).toBe('again')
+    expect(classifyCommitError(sqlError('40P01'))).toBe('again')
   })
 
   test('of the handler is an attempt, also when another service refused its connection', () => {
@@ -69,16 +74,23 @@ describe('a failure', () => {
   })
 
   test('of the connection is nobody’s attempt', () => {
-    expect(classifyDatabaseError(sqlError('57P01'))).toBe('unavailable')
-    expect(classifyDatabaseError(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))).toBe(
-      'unavailable',
-    )
-    expect(classifyDatabaseError(new OutboxError('OUTBOX_COMMIT_UNKNOWN', 'lost'))).toBe('unavailable')
+    expect(classifyCommitError(sqlError('57P01'))).toBe('unavailable')
+    expect(classifyCommitError(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))).toBe('unavailable')
+    expect(classifyCommitError(new OutboxError('OUTBOX_COMMIT_UNKNOWN', 'lost'))).toBe('unavailable')
+  })
+
+  test('of a statement of ours is nobody’s attempt, whatever it is', () => {
+    expect(classifyOwnError(sqlError('40001'))).toBe('contended')
+    for (const state of ['57014', '55P03', '57P01', '23505', '22001'])
+      expect(classifyOwnError(sqlError(state))).toBe('unavailable')
+    expect(classifyOwnError(new OutboxError('CONSUMER_DATABASE_REFUSED', 'no grant'))).toBe('stop')
+    // What the handler has broken.
+    expect(classifyOwnError(new OutboxError('OUTBOX_TRANSACTION_FAILED', 'an earlier one'))).toBe('attempt')
   })
 
   test('of COMMIT is an attempt when the transaction broke a rule of the schema', () => {
-    expect(classifyDatabaseError(sqlError('23503'))).toBe('attempt')
-    expect(classifyDatabaseError(new OutboxError('OUTBOX_COMMIT_ROLLED_BACK', 'rolled back'))).toBe('attempt')
+    expect(classifyCommitError(sqlError('23503'))).toBe('attempt')
+    expect(classifyCommitError(new OutboxError('OUTBOX_COMMIT_ROLLED_BACK', 'rolled back'))).toBe('attempt')
   })
 
   test('has no SQLSTATE when its causes form a ring', () => {

@@ -3,16 +3,25 @@ import { isFinal, type RetryRule } from './retry-rule.js'
 
 /** What an error in an event's transaction means for the event. */
 export type FailureKind =
-  /** The database asks for another run: serialization failure or deadlock. Counts as no attempt. */
+  /** The database asks for another run: serialization failure or deadlock. Counts as no attempt, unless it never ends. */
   | 'again'
-  /** Nothing is known about the database, or Kafka, or about what it has committed. Counts as no attempt. */
+  /** The same of a statement of ours: never an attempt. */
+  | 'contended'
+  /**
+   * Nobody knows what was committed, or a statement of ours, or a command to Kafka or Redis, was not carried out. The position
+   * is read again. Counts as no attempt.
+   */
   | 'unavailable'
   /** The handler failed. */
   | 'attempt'
   /** The handler, or the retry rule, says that no attempt can help. */
   | 'permanent'
-  /** There is no place for the event: the consumer stops. */
+  /** There is no place for the event, or the database refuses what all events need: the consumer stops. */
   | 'stop'
+
+/** Whether the event is left as it is: its position is read again, or the consumer stops. */
+export const holdsPartition = (failure: FailureKind): boolean =>
+  failure === 'unavailable' || failure === 'stop'
 
 // The classes of SQLSTATE begin with these; EPIPE and other codes of Node do not.
 const sqlStatePattern = /^[0-9FHPX][0-9A-Z]{4}$/
@@ -47,13 +56,22 @@ export function classifyHandlerError(error: unknown, rule: RetryRule): FailureKi
   return isFinal(error, rule) ? 'permanent' : 'attempt'
 }
 
-/** An error of BEGIN, COMMIT or a statement of ours. Without a SQLSTATE nobody knows: look again. */
-export function classifyDatabaseError(error: unknown): FailureKind {
-  if (handlerCodes.some((code) => OutboxError.is(error, code))) return 'attempt'
+/** An error of BEGIN or a statement of ours. Whatever it is, the handler is not to blame, unless it broke its transaction. */
+export function classifyOwnError(error: unknown): FailureKind {
+  if (OutboxError.is(error, 'CONSUMER_DATABASE_REFUSED')) return 'stop'
+  if (isHandlers(error)) return 'attempt'
+  return isRunAgain(error) ? 'contended' : 'unavailable'
+}
+
+/** An error of COMMIT: deferred constraints are checked there. Without a SQLSTATE nobody knows: look again. */
+export function classifyCommitError(error: unknown): FailureKind {
+  if (isHandlers(error)) return 'attempt'
   if (isRunAgain(error)) return 'again'
   const state = sqlState(error)
   return state === undefined || databaseStates.test(state) ? 'unavailable' : 'attempt'
 }
+
+const isHandlers = (error: unknown): boolean => handlerCodes.some((code) => OutboxError.is(error, code))
 
 function isRunAgain(error: unknown): boolean {
   const state = sqlState(error)

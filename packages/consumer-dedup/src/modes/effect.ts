@@ -1,7 +1,8 @@
 import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
 import {
-  classifyDatabaseError,
+  classifyCommitError,
   classifyHandlerError,
+  classifyOwnError,
   sqlState,
   type FailureKind,
 } from '../failing/failure.js'
@@ -27,6 +28,7 @@ export async function runEffect<Tx>(
   { decide, work, finish }: Effect<Tx>,
 ): Promise<EffectOutcome> {
   let isNew = false
+  let isWhole = false
   let failure: FailureKind | undefined
   try {
     await db.transaction(
@@ -42,6 +44,7 @@ export async function runEffect<Tx>(
           }
         }
         await finish?.(connection)
+        isWhole = true
         if (isNew) await faultPoint('consumer.effect.done')
       },
       {
@@ -50,7 +53,8 @@ export async function runEffect<Tx>(
       },
     )
   } catch (error) {
-    return { kind: 'failed', failure: failure ?? classifyDatabaseError(error), error }
+    failure ??= isWhole ? classifyCommitError(error) : classifyOwnError(error)
+    return { kind: 'failed', failure, error }
   }
   if (!isNew) return { kind: 'duplicate' }
   await faultPoint('consumer.commit.acked')

@@ -1,9 +1,9 @@
-import { delay, faultPoint, nextDelayMs, OutboxError, type SqlConnection } from '@oncebox/core'
+import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
-import { rerunBackoff, rerunsMax } from '../failing/again.js'
 import { buryEvent } from '../failing/bury-event.js'
-import { classifyHandlerError } from '../failing/failure.js'
+import { classifyHandlerError, holdsPartition } from '../failing/failure.js'
 import { handlerKilled } from '../failing/handler-killed.js'
+import { rerun } from '../failing/rerun.js'
 import { decodeStored } from '../failing/stored-event.js'
 import type { Handlers } from '../handlers.js'
 import { runEffect, type Effect } from '../modes/effect.js'
@@ -77,18 +77,14 @@ export class DrainRunner<Tx> {
     if (event.kills >= this.#options.killsMax)
       return await this.#bury(event, subject, handlerKilled(subject, event), signal)
     if (decoded.kind === 'unusable') return await this.#failed(event, subject, decoded.error, signal)
-    for (let reruns = 0; ; reruns += 1) {
-      signal.throwIfAborted()
-      const outcome = await this.#attempt(event, decoded.subject, signal)
-      if (outcome.kind === 'handled')
-        return this.#report.unparked(subject.record, subject.envelope, event.attempts + 1)
-      if (outcome.kind !== 'failed') return // with somebody else
-      if (outcome.failure === 'unavailable') throw outcome.error
-      signal.throwIfAborted()
-      if (outcome.failure !== 'again' || reruns >= rerunsMax)
-        return await this.#failed(event, subject, outcome.error, signal)
-      await delay(nextDelayMs(rerunBackoff, reruns + 1), signal)
-    }
+    signal.throwIfAborted()
+    const outcome = await rerun(signal, () => this.#attempt(event, decoded.subject, signal))
+    if (outcome.kind === 'handled')
+      return this.#report.unparked(subject.record, subject.envelope, event.attempts + 1)
+    if (outcome.kind !== 'failed') return // with somebody else
+    if (holdsPartition(outcome.failure)) throw outcome.error
+    signal.throwIfAborted()
+    await this.#failed(event, subject, outcome.error, signal)
   }
 
   #attempt(event: ClaimedEvent, subject: DecodedSubject, signal: AbortSignal): Promise<EffectOutcome> {

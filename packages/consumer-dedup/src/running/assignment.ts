@@ -22,6 +22,7 @@ const nameOf = ({ topic, partition }: PartitionAddress): string => `${topic}\n${
 const final: ReadonlySet<unknown> = new Set([
   'CONSUMER_POSITION_OUT_OF_RANGE',
   'CONSUMER_EVENT_STUCK',
+  'CONSUMER_DATABASE_REFUSED',
   'KAFKA_TRANSACTION_TORN',
   'CONSUMER_REDIS_AMNESIA',
   'CONSUMER_REDIS_EVICTS',

@@ -1,6 +1,6 @@
-import { delay, nextDelayMs } from '@oncebox/core'
 import type { ConsumedRecord } from '@oncebox/kafka'
-import { rerunBackoff, rerunsMax } from '../failing/again.js'
+import { holdsPartition } from '../failing/failure.js'
+import { rerun } from '../failing/rerun.js'
 import type { Handlers } from '../handlers.js'
 import type { PartitionEffects, Subject } from '../modes/partition-effects.js'
 import type { ResolvedCommonOptions } from '../resolved-options.js'
@@ -38,27 +38,23 @@ export class BatchRunner<Context> {
     next: bigint,
     signal: AbortSignal,
   ): Promise<boolean> {
-    if (effects.attemptTogether === undefined) return false
+    const attemptTogether = effects.attemptTogether?.bind(effects)
+    if (attemptTogether === undefined) return false
     const decoded = await this.#decode(effects, records)
     if (decoded === undefined) return false
     const { subjects, skipped } = decoded
-    for (let reruns = 0; subjects.length > 0; reruns += 1) {
+    if (subjects.length > 0) {
       signal.throwIfAborted()
-      const outcome = await effects.attemptTogether({
-        subjects,
-        next,
-        signal,
-        // Those that are new come back: the very objects.
-        work: (fresh, context) => this.#handle(fresh as readonly DecodedSubject[], context),
-      })
-      if (outcome.kind === 'handled') {
-        this.#reportEnds(subjects, outcome.duplicates)
-        break
+      // Those that are new come back: the very objects.
+      const work = (fresh: readonly Subject[], context: Context): Promise<void> =>
+        this.#handle(fresh as readonly DecodedSubject[], context)
+      const outcome = await rerun(signal, () => attemptTogether({ subjects, next, signal, work }))
+      if (outcome.kind === 'failed') {
+        if (holdsPartition(outcome.failure)) throw inDoubt(outcome.error)
+        signal.throwIfAborted()
+        return false
       }
-      if (outcome.failure === 'unavailable') throw inDoubt(outcome.error)
-      if (signal.aborted) throw signal.reason
-      if (outcome.failure !== 'again' || reruns >= rerunsMax) return false
-      await delay(nextDelayMs(rerunBackoff, reruns + 1), signal).catch(() => undefined)
+      this.#reportEnds(subjects, outcome.duplicates)
     }
     for (const { record, envelope } of skipped) this.#report.skipped(record, envelope)
     return true

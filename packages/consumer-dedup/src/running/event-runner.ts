@@ -1,9 +1,10 @@
 import { delay, faultPoint, nextDelayMs } from '@oncebox/core'
 import type { ConsumedRecord } from '@oncebox/kafka'
-import { rerunBackoff, rerunsMax } from '../failing/again.js'
 import type { Attempts } from '../failing/attempts.js'
 import { causeOf } from '../failing/dead-letter.js'
+import { holdsPartition } from '../failing/failure.js'
 import { handlerKilled } from '../failing/handler-killed.js'
+import { rerun } from '../failing/rerun.js'
 import type { Handlers } from '../handlers.js'
 import type { EffectOutcome, PartitionEffects } from '../modes/partition-effects.js'
 import type { ResolvedCommonOptions } from '../resolved-options.js'
@@ -92,7 +93,7 @@ export class EventRunner<Context> {
   ): Promise<void> {
     const { record, envelope, mark } = subject
     let known = effects.attempts.of(mark) ?? never
-    for (let reruns = 0; ;) {
+    for (;;) {
       signal.throwIfAborted()
       if (isAlone && !alone.isStarted) {
         known = await orInDoubt(effects.attempts.startAlone(mark))
@@ -102,20 +103,15 @@ export class EventRunner<Context> {
           return await this.#giveUp(effects, subject, known, handlerKilled(subject, known), signal)
       }
       const attempt = known.attempts + 1
-      const outcome = await this.#attempt(effects, subject, attempt, signal)
+      const outcome = await rerun(signal, () => this.#attempt(effects, subject, attempt, signal))
       if (outcome.kind !== 'failed') {
         effects.attempts.forget(mark)
         return this.#reportEnd(subject, outcome, attempt)
       }
-      if (outcome.failure === 'unavailable') throw inDoubt(outcome.error)
+      if (holdsPartition(outcome.failure)) throw inDoubt(outcome.error)
       if (outcome.failure === 'permanent')
         return await this.#giveUp(effects, subject, { ...known, attempts: attempt }, outcome.error, signal)
       if (signal.aborted) throw signal.reason
-      if (outcome.failure === 'again' && reruns < rerunsMax) {
-        reruns += 1
-        await delay(nextDelayMs(rerunBackoff, reruns))
-        continue
-      }
       known = await orInDoubt(effects.attempts.fail(mark, causeOf(outcome.error)))
       alone.isStarted = false
       if (known.attempts >= this.#options.attemptsMax)
