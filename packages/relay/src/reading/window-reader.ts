@@ -100,6 +100,8 @@ export class WindowReader implements PageReader {
   /** Up to here, the last live read has found nothing of this shard behind its cursor. */
   #emptyUpTo: Snapshot | undefined
   #provenMs = Number.NEGATIVE_INFINITY
+  /** The last statement that was sent and not awaited. */
+  #ending: Promise<unknown> = Promise.resolve()
 
   constructor(client: Client, options: WindowReaderOptions) {
     this.#client = client
@@ -112,6 +114,8 @@ export class WindowReader implements PageReader {
    */
   async read(cursor: Cursor, rowsMax: number): Promise<Page | undefined> {
     const bounds = boundsOf(this.#options, rowsMax)
+    // The driver takes one statement behind another, and no third. Of a failure hears who waits for the page.
+    await this.#ending.catch(() => undefined)
     return await bounded(this.#client, readTimeoutMs, async () => await this.#read(cursor, bounds))
   }
 
@@ -135,6 +139,7 @@ export class WindowReader implements PageReader {
     this.#client.query(copy)
     const proven = this.#prove(anchor)
     proven.catch(() => undefined) // awaited here, or by whoever publishes the page
+    this.#ending = proven
     // The last but one statement of this round trip; its rows are of the columns it names.
     const row = (await copy.answered).at(-2)?.rows[0] as SnapshotRow | undefined
     const to = snapshotOf(row)
@@ -182,8 +187,9 @@ export class WindowReader implements PageReader {
       const bytes = await copyOut(this.#client, readWindow(page))
       return this.#page({ from, to, bytes, proven, order: 'seq', mayBeLast: true })
     } finally {
-      // Not awaited on the way out: the driver queues the next statement behind it, and a lost connection shows there.
-      this.#client.query('commit').catch(() => undefined)
+      // Not awaited on the way out: a lost connection shows in the next read.
+      this.#ending = this.#client.query('commit')
+      this.#ending.catch(() => undefined)
     }
   }
 
