@@ -1,5 +1,5 @@
 import type { Holder } from '@oncebox/relay'
-import { age } from './table.js'
+import { age, printable } from './table.js'
 
 /** A line for each transaction that holds its events back; none when there is none. */
 export function holderLines(holders: readonly Holder[]): string {
@@ -16,6 +16,6 @@ function describe({ kind, pid, gid, ageMs, user, application, state, query }: Ho
     ...(user === undefined ? [] : [user]),
     ...(application === undefined ? [] : [application]),
     ...(state === undefined ? [] : [state]),
-    ...(query === undefined ? [] : [query]),
+    ...(query === undefined ? [] : [printable(query)]),
   ].join(', ')
 }

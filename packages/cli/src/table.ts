@@ -22,3 +22,7 @@ export function age(ms: number): string {
   if (ms < 86_400_000) return `${(ms / 3_600_000).toFixed(1)} h`
   return `${Math.round(ms / 86_400_000)} d`
 }
+
+/** What a terminal would take as a command is shown as an escape. */
+export const printable = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => JSON.stringify(character).slice(1, -1))

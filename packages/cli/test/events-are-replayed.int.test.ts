@@ -43,11 +43,8 @@ test('a person is told what a replay would publish, has it published, and learns
   const url = new URL(database.url)
   url.username = support
   url.password = 'x'
-  const environment = {
-    ONCEBOX_RELAY_NAME: name,
-    ONCEBOX_DATABASE_URL: url.href,
-    ONCEBOX_KAFKA_BROKERS: kafka.brokers.join(','),
-  }
+  // Neither the name of the relay nor Kafka is needed.
+  const environment = { ONCEBOX_DATABASE_URL: url.href }
   const oncebox = async (...args: string[]): Promise<Run> => await run(environment, ['replay', ...args])
   const plan = await oncebox('--key', 'a', '--key', "b'", '--json')
   expect(plan.code).toBe(0)
@@ -74,10 +71,19 @@ test('a person is told what a replay would publish, has it published, and learns
   expect(replays).toEqual([`3 to ${orders}`])
   expect(await oncebox('--number', String(number))).toMatchObject({ code: 0 })
 
+  const stuck = await oncebox('--key', 'c', '--to', 'no-such-topic', '--wait-ms', '1', '--yes')
+  expect(stuck).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('the relay goes on by itself') as unknown,
+  })
+  const off = await oncebox('--cancel', String(number + 1))
+  expect(off).toMatchObject({ code: 0, output: expect.stringContaining('it was called off') as unknown })
+  expect(await oncebox('--cancel', '99')).toMatchObject({ code: 1 })
   expect(await oncebox('--number', '99')).toMatchObject({ code: 1 })
+  expect(await oncebox('--number', '1', '--cancel', '1')).toMatchObject({ code: 2 })
   expect(await oncebox()).toMatchObject({ code: 2 })
   expect(await oncebox('--id', 'no-id')).toMatchObject({ code: 2 })
-  expect(await oncebox('--since', 'yesterday')).toMatchObject({ code: 2 })
+  expect(await oncebox('--since', '2026-11-26T08:00')).toMatchObject({ code: 2 })
   await relay.stop()
   await pool.query(`drop owned by "${support}"; drop role "${support}"`)
   await pool.end()

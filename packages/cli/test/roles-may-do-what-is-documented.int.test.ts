@@ -218,3 +218,14 @@ test('USAGE on the schemas is as documented', async () => {
   )
   expect(rows).toEqual(says)
 })
+
+// Where it is the caller's, whoever may create functions in a schema of it has theirs run with the caller's privileges, or the
+// owner's: unnest(xid8[]) fits better than unnest(anyarray).
+test('every function of the outbox has a search path of its own', async () => {
+  const { rows } = await admin.query(
+    `select proname from pg_proc
+      where pronamespace = 'outbox'::regnamespace
+        and 'search_path=pg_catalog, pg_temp' <> all (coalesce(proconfig, '{}'))`,
+  )
+  expect(rows).toEqual([])
+})

@@ -35,16 +35,43 @@ create table outbox.replay_steps (
 create unique index replay_steps_begun on outbox.replay_steps (replay, shard) where stage = 'begun';
 create unique index replay_steps_done on outbox.replay_steps (replay, shard) where stage = 'done';
 
--- Asks the relay to publish events again. Returns the number of the request.
+-- Insert-only. Requests of which nothing more is published: a person has called them off.
+create table outbox.replay_cancellations (
+  replay       bigint      primary key references outbox.replays,
+  requested_by name        not null default session_user,
+  at           timestamptz not null default clock_timestamp()
+);
+
+-- Asks the relay to publish events again. Returns the number of the request. The lock lets numbers rise in the order of their
+-- commits, so that a relay need not look again at those below one that is done; readers do not wait for it.
 create function outbox.request_replay(
   topics text[], keys text[], ids uuid[], since timestamptz, until timestamptz, to_topic text
 ) returns bigint
-  language sql volatile security definer
+  language plpgsql volatile security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  requested bigint;
+begin
+  lock table outbox.replays in share row exclusive mode;
   insert into outbox.replays (generation, topics, keys, ids, since, until, to_topic)
   select max(m.generation), $1, $2, $3, $4, $5, $6 from outbox.shard_map m
-  returning number
+  returning number into requested;
+  return requested;
+end
+$$;
+
+-- Calls a request off. False when there is none of that number.
+create function outbox.cancel_replay(of_replay bigint) returns boolean
+  language plpgsql volatile security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into outbox.replay_cancellations (replay)
+  select r.number from outbox.replays r where r.number = of_replay
+      on conflict do nothing;
+  return exists (select from outbox.replays r where r.number = of_replay);
+end
 $$;
 
 -- Records how far a shard is; what is recorded stays as it is. Only its holder may: see outbox.holder.
@@ -74,11 +101,11 @@ create function outbox.grant_replay(role name) returns void
 insert into outbox.grants (grantee, privilege) values
   -- Written through a function only, which looks at the epoch of the shard.
   ('relay', 'execute on function outbox.note_replay(smallint, bigint, uuid, bigint, text, bigint, pg_snapshot, bigint, bigint)'),
-  ('replay', 'select on outbox.migrations, outbox.events, outbox.dead_letters, outbox.dead_letter_results, outbox.shard_map, outbox.replays, outbox.replay_steps'),
-  ('replay', 'execute on function outbox.request_replay(text[], text[], uuid[], timestamptz, timestamptz, text)');
+  ('replay', 'select on outbox.migrations, outbox.events, outbox.dead_letters, outbox.dead_letter_results, outbox.shard_map, outbox.replays, outbox.replay_steps, outbox.replay_cancellations'),
+  ('replay', 'execute on function outbox.request_replay(text[], text[], uuid[], timestamptz, timestamptz, text), outbox.cancel_replay(bigint)');
 
-revoke all on outbox.replays, outbox.replay_steps from public;
+revoke all on outbox.replays, outbox.replay_steps, outbox.replay_cancellations from public;
 revoke all on sequence outbox.replays_number_seq from public;
-revoke execute on function outbox.request_replay(text[], text[], uuid[], timestamptz, timestamptz, text), outbox.note_replay(smallint, bigint, uuid, bigint, text, bigint, pg_snapshot, bigint, bigint), outbox.grant_replay(name) from public;
+revoke execute on function outbox.request_replay(text[], text[], uuid[], timestamptz, timestamptz, text), outbox.cancel_replay(bigint), outbox.note_replay(smallint, bigint, uuid, bigint, text, bigint, pg_snapshot, bigint, bigint), outbox.grant_replay(name) from public;
 
 insert into outbox.migrations (number, name) values (6, 'replays');

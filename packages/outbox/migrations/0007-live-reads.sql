@@ -14,6 +14,8 @@ create function outbox.live_window(
   occurred_at timestamptz
 )
   language plpgsql stable
+  -- Or whoever may create functions could put one in the way of unnest(xid8[]), and have it run by the relay.
+  set search_path = pg_catalog, pg_temp
   set enable_seqscan = off
   set jit = off
   set max_parallel_workers_per_gather = 0

@@ -145,6 +145,36 @@ test('what the topic does not take any more is left out and counted, and a topic
   expect(await bed.published(gone)).toHaveLength(1)
 })
 
+test('a replay that is called off ends, whether its topic is missing or it is in the middle, and the next one goes on', async () => {
+  await using bed = await setUp({ relay: { batch: { eventsMax: 20 } } })
+  await bed.emit(times(20))
+  await publishAll(bed)
+  await using desk = await ReplayDesk.open(bed.options.db)
+  const said = new EventEmitter<{ warning: [object] }>()
+  const warn = (fields: object): void => void said.emit('warning', fields)
+  await using relay = createRelay({ ...bed.options, logger: { info: () => undefined, warn, error: warn } })
+  const warning = once(said, 'warning')
+  const mistyped = await desk.request({ topics: [bed.topic] }, 'no-such-topic')
+  await relay.start()
+  expect((await warning)[0]).toMatchObject({ code: 'RELAY_TOPIC_UNAVAILABLE' })
+  // Three more batches than have to go out before it is called off.
+  const begun = untilPublished(bed.relayName, 60)
+  const next = await desk.request({ topics: [bed.topic] })
+  await desk.cancel(mistyped)
+  await begun
+  await desk.cancel(next)
+  const last = await desk.request({ keys: ['key-1'] })
+  expect(await untilState(desk, last)).toMatchObject({ state: 'done', events: 20 })
+  expect(await desk.state(mistyped)).toMatchObject({ state: 'cancelled', events: 0 })
+  const { state, events } = await desk.state(next)
+  expect(state).toBe('cancelled')
+  expect(events).toBeLessThan(600)
+  expect(replayed(await bed.published())).toHaveLength(events + 20)
+  await desk.cancel(last)
+  expect(await desk.state(last)).toMatchObject({ state: 'done' })
+  await expect(desk.cancel(99)).rejects.toMatchObject({ code: 'RELAY_REPLAY_UNKNOWN' })
+})
+
 test('a replay that a reshard cuts off says so; asked for again, every shard does its part', async () => {
   await using bed = await setUp()
   await bed.emit(times(10))

@@ -11,13 +11,13 @@ import { OutboxError } from '@oncebox/core'
 import { fromPg } from '@oncebox/outbox'
 import { databaseOf } from '../database-options.js'
 import { exitCodes } from '../exit-code.js'
-import { age, table } from '../table.js'
-import { payloadOf, print, printable, whole } from './letter-output.js'
+import { whole } from '../option-values.js'
+import { age, printable, table } from '../table.js'
+import { payloadOf, print } from './letter-output.js'
 
 /** What `oncebox dead-letters` takes for the letters of a consumer. */
 export const consumerOptions = {
   consumer: { type: 'string' },
-  database: { type: 'string' },
   type: { type: 'string' },
   code: { type: 'string' },
   all: { type: 'boolean' },
@@ -25,7 +25,7 @@ export const consumerOptions = {
 } as const
 
 /** Those that mean nothing without `--consumer`. */
-export const consumerOnly = ['database', 'type', 'code', 'all', 'yes'] as const
+export const consumerOnly = ['type', 'code', 'all', 'yes'] as const
 
 interface Values {
   readonly config?: string | undefined
@@ -86,7 +86,7 @@ async function list(
 ): Promise<void> {
   if (letters.length > 0) throw new OutboxError('CLI_USAGE', 'dead-letters list takes no LETTER')
   const limit = whole('--limit', values.limit, 1, 10_000) ?? 100
-  const after = whole('--after', values.after, 0, Number.MAX_SAFE_INTEGER) ?? 0
+  const after = whole('--after', values.after) ?? 0
   const found = await desk.list({ states: statesOf(values.state), limit, after: String(after) })
   if (values.json === true) return print(JSON.stringify(found.map(describe)))
   if (found.length === 0) return print('there is none')

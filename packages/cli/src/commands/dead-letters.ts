@@ -2,11 +2,12 @@ import { OutboxError } from '@oncebox/core'
 import { DeadLetterDesk, deadLetterStates, type DeadLetter, type DeadLetterState } from '@oncebox/relay'
 import { consumerLetterStates } from '@oncebox/consumer-dedup'
 import { defineCommand, type Values } from '../command.js'
+import { databaseOf } from '../database-options.js'
 import { exitCodes } from '../exit-code.js'
-import { loadRelayOptions } from '../load-relay-options.js'
-import { age, table } from '../table.js'
+import { whole } from '../option-values.js'
+import { age, printable, table } from '../table.js'
 import { consumerOnly, consumerOptions, runForConsumer } from './consumer-letters.js'
-import { payloadOf, print, printable, whole } from './letter-output.js'
+import { payloadOf, print } from './letter-output.js'
 
 const help = `oncebox dead-letters list [--state STATE] [--topic T] [--key K] [--limit N] [--after NUMBER] [--json]
 oncebox dead-letters show LETTER [--json]
@@ -24,7 +25,7 @@ an event. The relay does what was asked for within about a second, in order.
   --key K         only events with this key
   --limit N       at most so many; 100 unless given
   --after NUMBER  only letters behind this one, for the next page
-  --config FILE   as for oncebox relay, with the same environment variables
+  --database URL  default: ONCEBOX_DATABASE_URL, or db of --config FILE
 
 oncebox dead-letters list --consumer NAME [--state STATE] [--limit N] [--after NUMBER] [--json]
 oncebox dead-letters show LETTER --consumer NAME [--json]
@@ -39,7 +40,6 @@ Events that a consumer has given up. Without --yes nothing is done, and what wou
   --state STATE   ${consumerLetterStates.join(', ')}, or all; dead unless given
   --type T        only events of this type
   --code C        only those that failed with this code
-  --database URL  default: ONCEBOX_DATABASE_URL, or db of --config FILE
 `
 
 const options = {
@@ -48,6 +48,7 @@ const options = {
   key: { type: 'string' },
   limit: { type: 'string' },
   after: { type: 'string' },
+  database: { type: 'string' },
   config: { type: 'string' },
   json: { type: 'boolean' },
   ...consumerOptions,
@@ -75,8 +76,7 @@ export const deadLetters = defineCommand({
         'CLI_USAGE',
         `${action === '' ? 'what is to be done with dead letters?' : `dead-letters ${action}?`} One of ${[...actions.keys()].join(', ')}`,
       )
-    const { db } = await loadRelayOptions(values.config, process.env)
-    await using desk = await DeadLetterDesk.open(db)
+    await using desk = await DeadLetterDesk.open(await databaseOf(values, process.env))
     await act(desk, values, letters)
     return exitCodes.done
   },
@@ -102,7 +102,7 @@ async function list(
 ): Promise<void> {
   if (letters.length > 0) throw new OutboxError('CLI_USAGE', 'dead-letters list takes no LETTER')
   const limit = whole('--limit', values.limit, 1, 10_000) ?? 100
-  const after = whole('--after', values.after, 0, Number.MAX_SAFE_INTEGER)
+  const after = whole('--after', values.after)
   const found = await desk.list({
     limit,
     ...(values.state !== undefined && { states: statesOf(values.state) }),
@@ -170,7 +170,7 @@ const row = ({ number, state, setAsideAt, topic, key, id, code }: DeadLetter): r
   String(number),
   state,
   `${age(Math.max(0, Date.now() - Date.parse(setAsideAt)))} ago`,
-  topic,
+  printable(topic),
   key === null ? '' : short(printable(key)),
   id,
   code ?? '',

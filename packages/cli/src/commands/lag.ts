@@ -5,6 +5,7 @@ import { tellConsumerLag } from '../consumer-lag.js'
 import { exitCodes } from '../exit-code.js'
 import { holderLines } from '../holder-lines.js'
 import { loadRelayOptions } from '../load-relay-options.js'
+import { whole } from '../option-values.js'
 import { age, table } from '../table.js'
 
 const help = `oncebox lag [--config FILE] [--max-ms N] [--max-events N] [--json]
@@ -63,11 +64,8 @@ function refuse(values: Readonly<Record<string, unknown>>, options: readonly str
   if (given !== undefined) throw new OutboxError('CLI_USAGE', `--${given} ${why}`)
 }
 
-function limit(option: string, text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY
-  if (/^\d{1,12}$/.test(text)) return Number(text)
-  throw new OutboxError('CLI_USAGE', `${option} ${text}: it must be a whole number`)
-}
+const limit = (option: string, text: string | undefined): number =>
+  whole(option, text) ?? Number.POSITIVE_INFINITY
 
 /** What cannot be told is within no limit. */
 function isWithin({ backlog }: ShardLag, msMax: number, eventsMax: number): boolean {

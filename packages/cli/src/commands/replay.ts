@@ -1,12 +1,14 @@
 import { OutboxError } from '@oncebox/core'
 import { ReplayDesk, type ReplayPlan, type ReplaySelection, type ReplayState } from '@oncebox/relay'
 import { defineCommand, type Values } from '../command.js'
+import { databaseOf } from '../database-options.js'
 import { exitCodes } from '../exit-code.js'
-import { loadRelayOptions } from '../load-relay-options.js'
+import { instantOf, whole } from '../option-values.js'
 import { table } from '../table.js'
 
 const help = `oncebox replay [--topic T]... [--key K]... [--id ID]... [--since TIME] [--until TIME] [--to TOPIC] [--yes] [--json]
 oncebox replay --number N [--json]
+oncebox replay --cancel N [--json]
 
 Has the relay publish events again that it published before, as far as the outbox still has them: to their topic, or to another.
 They keep their ids, so a consumer that has their marks passes over them. Without --yes it only says what would be published.
@@ -19,8 +21,10 @@ They keep their ids, so a consumer that has their marks passes over them. Withou
   --to TOPIC      publish them to this topic, rather than to their own
   --yes           do it, and wait until it is done; interrupted, the relay goes on by itself
   --number N      how far replay N is; waits until it is done
+  --cancel N      call replay N off: what is not published yet is not, but for a batch of each shard that is on its way
   --wait-ms N     wait so long at most; 600000 unless given
-  --config FILE   as for oncebox relay, with the same environment variables
+  --database URL  default: ONCEBOX_DATABASE_URL
+  --config FILE   as for oncebox relay, for its db
   --json          the result as one line of JSON
 `
 
@@ -33,7 +37,9 @@ const options = {
   to: { type: 'string' },
   yes: { type: 'boolean' },
   number: { type: 'string' },
+  cancel: { type: 'string' },
   'wait-ms': { type: 'string' },
+  database: { type: 'string' },
   config: { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -49,13 +55,17 @@ export const replay = defineCommand({
   options,
   async run(values) {
     const number = whole('--number', values.number)
+    const cancelled = whole('--cancel', values.cancel)
     const waitMs = whole('--wait-ms', values['wait-ms']) ?? 600_000
     const selection = selectionOf(values)
     const isEmpty = Object.values(selection).every((given) => given === undefined)
-    if (isEmpty === (number === undefined))
-      throw new OutboxError('CLI_USAGE', 'say which events, or the --number of a replay')
-    const { db } = await loadRelayOptions(values.config, process.env)
-    await using desk = await ReplayDesk.open(db)
+    if ([!isEmpty, number !== undefined, cancelled !== undefined].filter(Boolean).length !== 1)
+      throw new OutboxError(
+        'CLI_USAGE',
+        'say which events, or the --number of a replay, or which one to --cancel',
+      )
+    await using desk = await ReplayDesk.open(await databaseOf(values, process.env))
+    if (cancelled !== undefined) return await cancel(desk, cancelled, values)
     if (number !== undefined) return await follow(desk, number, waitMs, values)
     const plan = await desk.plan(selection)
     if (values.yes !== true) {
@@ -72,9 +82,16 @@ function selectionOf({ topic, key, id, since, until }: Values<typeof options>): 
     topics: topic,
     keys: key,
     ids: id,
-    since: timeOf('--since', since),
-    until: timeOf('--until', until),
+    since: instantOf('--since', since),
+    until: instantOf('--until', until),
   }
+}
+
+async function cancel(desk: ReplayDesk, number: number, { json }: Values<typeof options>): Promise<number> {
+  await desk.cancel(number)
+  const state = await desk.state(number)
+  print(json === true ? JSON.stringify(state) : describe(state))
+  return exitCodes.done
 }
 
 /** Tells how far a replay is, until it has ended. */
@@ -95,6 +112,10 @@ async function follow(
     await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
   print(json === true ? JSON.stringify(state) : describe(state))
+  if (state.state === 'running')
+    process.stderr.write(
+      `not done within ${waitMs} ms; the relay goes on by itself: oncebox replay --number ${number} waits for it\n`,
+    )
   return state.state === 'done' && state.refused === 0 ? exitCodes.done : exitCodes.failed
 }
 
@@ -116,24 +137,11 @@ function describe({ number, state, events, refused, shards }: ReplayState): stri
   return [
     what,
     ...(refused === 0 ? [] : [`${refused} events were left out: their topic does not take them any more`]),
+    ...(state === 'cancelled' ? ['it was called off: the rest is not published'] : []),
     ...(state === 'interrupted'
       ? ['the shards were cut anew before it was done: the rest is not published; ask for it again']
       : []),
   ].join('\n')
-}
-
-function timeOf(option: string, text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime()))
-    throw new OutboxError('CLI_USAGE', `${option} ${text}: it must be a time, such as 2026-11-26T00:00:00Z`)
-  return time
-}
-
-function whole(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (/^\d{1,12}$/.test(text)) return Number(text)
-  throw new OutboxError('CLI_USAGE', `${option} ${text}: it must be a whole number`)
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)

@@ -3,6 +3,7 @@ import { tailEvents, type TailedEvent } from '@oncebox/relay'
 import { defineCommand } from '../command.js'
 import { databaseOf } from '../database-options.js'
 import { exitCodes } from '../exit-code.js'
+import { printable } from '../table.js'
 
 const help = `oncebox tail [--database URL | --config FILE] [--topic TOPIC]... [--json]
 
@@ -43,4 +44,4 @@ export const tail = defineCommand({
 })
 
 const lineOf = ({ occurredAt, topic, type, key, id, payloadBytes }: TailedEvent): string =>
-  `${occurredAt}  ${topic}  ${type}  key ${key === null ? 'none' : JSON.stringify(key)}  ${id}  ${payloadBytes === null ? 'tombstone' : `${payloadBytes} bytes`}`
+  `${occurredAt}  ${printable(topic)}  ${printable(type)}  key ${key === null ? 'none' : printable(JSON.stringify(key))}  ${id}  ${payloadBytes === null ? 'tombstone' : `${payloadBytes} bytes`}`

@@ -1,8 +1,8 @@
-import { OutboxError } from '@oncebox/core'
 import { verify as compare, type VerifyReport } from '@oncebox/relay'
 import { defineCommand } from '../command.js'
 import { exitCodes } from '../exit-code.js'
 import { loadRelayOptions } from '../load-relay-options.js'
+import { instantOf } from '../option-values.js'
 import { table } from '../table.js'
 
 const help = `oncebox verify [--config FILE] [--topic TOPIC]... [--since TIME] [--json]
@@ -29,7 +29,7 @@ export const verify = defineCommand({
     json: { type: 'boolean' },
   },
   async run(values) {
-    const since = sinceOf(values.since)
+    const since = instantOf('--since', values.since)
     const report = await compare(await loadRelayOptions(values.config, process.env), {
       ...(values.topic !== undefined && { topics: values.topic }),
       ...(since !== undefined && { since }),
@@ -39,14 +39,6 @@ export const verify = defineCommand({
     return report.ok ? exitCodes.done : exitCodes.failed
   },
 })
-
-function sinceOf(text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined
-  const since = new Date(text)
-  if (Number.isNaN(since.getTime()))
-    throw new OutboxError('CLI_USAGE', `--since ${text}: it must be a time, such as 2026-11-26T00:00:00Z`)
-  return since
-}
 
 /** JSON has no integers of 64 bits. */
 const asText = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)

@@ -11,13 +11,13 @@ export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions
   readonly #lost = new AbortController()
   #timer: NodeJS.Timeout | undefined
-  #extending: Promise<void> | undefined
   // A hint only: whose claim it is, Redis decides by its own clock.
-  #heldUntil: number
+  #end: NodeJS.Timeout | undefined
+  #extending: Promise<void> | undefined
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options
-    this.#heldUntil = performance.now() + options.leaseMs
+    this.#holdUntil(performance.now() + options.leaseMs)
     this.#schedule()
   }
 
@@ -29,6 +29,7 @@ export class LeaseKeeper {
   /** Resolves when no extension is on its way any more. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer)
+    clearTimeout(this.#end)
     this.#timer = undefined
     await this.#extending
   }
@@ -40,18 +41,26 @@ export class LeaseKeeper {
     }, this.#options.leaseMs / 3)
   }
 
+  /** An answer that does not come must not keep the handler from being told. */
+  #holdUntil(endsAt: number): void {
+    clearTimeout(this.#end)
+    this.#end = setTimeout(() => this.#lost.abort(ended()), endsAt - performance.now())
+  }
+
   async #extend(): Promise<void> {
     const sentAt = performance.now()
     try {
       await this.#options.extend()
-      this.#heldUntil = sentAt + this.#options.leaseMs
     } catch (error) {
-      const isOver = !OutboxError.is(error, 'CONSUMER_REDIS_UNAVAILABLE')
-      if (isOver || performance.now() >= this.#heldUntil) {
-        this.#lost.abort(error)
-        return
-      }
+      if (!OutboxError.is(error, 'CONSUMER_REDIS_UNAVAILABLE')) return this.#lost.abort(error)
+      if (this.#timer !== undefined) this.#schedule()
+      return
     }
-    if (this.#timer !== undefined) this.#schedule()
+    if (this.#timer === undefined) return
+    this.#holdUntil(sentAt + this.#options.leaseMs)
+    this.#schedule()
   }
 }
+
+const ended = (): OutboxError =>
+  new OutboxError('CONSUMER_CLAIM_LOST', 'the lease has run out: Redis has not answered that it is extended')

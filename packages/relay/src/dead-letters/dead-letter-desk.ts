@@ -56,6 +56,7 @@ export interface RequestedDeadLetters {
 }
 
 const lettersOfRequestMax = 10_000
+const statementTimeoutMs = 300_000
 const openStates: readonly DeadLetterState[] = ['dead', 'parked', 'requested']
 
 /** What a person can see of dead letters, and ask for. The relay of their shard does it, within about a second. */
@@ -71,6 +72,7 @@ export class DeadLetterDesk implements AsyncDisposable {
     const client = await connectClient(db, 'oncebox dead-letters')
     try {
       await checkServer(client)
+      await client.query(`set statement_timeout = ${statementTimeoutMs}`)
       return new DeadLetterDesk(client)
     } catch (error) {
       await client.end().catch(() => undefined)

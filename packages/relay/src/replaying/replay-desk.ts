@@ -29,8 +29,11 @@ export interface ReplayState {
   readonly events: number
   /** Their topic cannot take them any more. */
   readonly refused: number
-  /** `interrupted`: the shards were cut anew before it was done, and the rest is not published again. */
-  readonly state: 'running' | 'done' | 'interrupted'
+  /**
+   * `cancelled`: somebody has called it off before it was done. `interrupted`: the shards were cut anew before that. Either way
+   * the rest is not published again.
+   */
+  readonly state: 'running' | 'done' | 'cancelled' | 'interrupted'
 }
 
 const statementTimeoutMs = 300_000
@@ -89,25 +92,35 @@ export class ReplayDesk implements AsyncDisposable {
     return rows[0]?.number ?? Number.NaN
   }
 
+  /**
+   * Calls a request off: of what is not published yet, each shard publishes one batch at most. One that is done stays so.
+   * @throws OutboxError RELAY_REPLAY_UNKNOWN
+   */
+  async cancel(number: number): Promise<void> {
+    const { rows } = await this.#client.query<{ found: boolean }>(
+      'select outbox.cancel_replay($1::bigint) as found',
+      [number],
+    )
+    if (rows[0]?.found !== true) throw unknown(number)
+  }
+
   /** @throws OutboxError RELAY_REPLAY_UNKNOWN */
   async state(number: number): Promise<ReplayState> {
     const { rows } = await this.#client.query<StateRow>(selectState, [number])
     const [row] = rows
-    if (row === undefined)
-      throw new OutboxError('RELAY_REPLAY_UNKNOWN', `there is no replay ${number}`, { details: { number } })
+    if (row === undefined) throw unknown(number)
     const stages = new Map(row.steps.map(({ shard, done }) => [shard, done ? 'done' : 'begun'] as const))
     const shards = parseShardMap(row.generation, row.map).shards.map(({ shard }) => ({
       shard,
       stage: stages.get(shard) ?? ('waiting' as const),
     }))
-    const isDone = shards.every(({ stage }) => stage === 'done')
     return {
       number,
       toTopic: row.to_topic,
       shards,
       events: row.events,
       refused: row.refused,
-      state: isDone ? 'done' : row.newest > row.generation ? 'interrupted' : 'running',
+      state: stateOf(row, shards),
     }
   }
 
@@ -121,6 +134,7 @@ interface StateRow {
   readonly generation: number
   readonly map: unknown
   readonly newest: number
+  readonly cancelled: boolean
   readonly events: number
   readonly refused: number
   readonly steps: readonly { readonly shard: number; readonly done: boolean }[]
@@ -128,6 +142,7 @@ interface StateRow {
 
 const selectState = `
 select r.to_topic, r.generation, m.map, (select max(generation) from outbox.shard_map) as newest,
+       exists (select from outbox.replay_cancellations c where c.replay = r.number) as cancelled,
        coalesce(s.events, 0)::float8 as events, coalesce(s.refused, 0)::float8 as refused, coalesce(s.steps, '[]') as steps
   from outbox.replays r
   join outbox.shard_map m on m.generation = r.generation
@@ -137,6 +152,18 @@ select r.to_topic, r.generation, m.map, (select max(generation) from outbox.shar
       from (select s.shard, sum(s.events) as events, sum(s.refused) as refused, bool_or(s.stage = 'done') as done
               from outbox.replay_steps s where s.replay = r.number group by s.shard) of_shard) s on true
  where r.number = $1`
+
+function stateOf(
+  { cancelled, newest, generation }: StateRow,
+  shards: ReplayState['shards'],
+): ReplayState['state'] {
+  if (shards.every(({ stage }) => stage === 'done')) return 'done'
+  if (cancelled) return 'cancelled'
+  return newest > generation ? 'interrupted' : 'running'
+}
+
+const unknown = (number: number): OutboxError =>
+  new OutboxError('RELAY_REPLAY_UNKNOWN', `there is no replay ${number}`, { details: { number } })
 
 const instant = (field: string): string =>
   `case when isfinite(${field}) then to_char(${field} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') else ${field}::text end`

@@ -57,7 +57,8 @@ select r.number::float8 as number, r.topics, r.keys, r.ids::text[] as ids, r.sin
        (select max(s.seq) from outbox.replay_steps s where s.replay = r.number and s.shard = $2 and s.stage = 'published') as after
   from outbox.replays r
   left join outbox.replay_steps b on b.replay = r.number and b.shard = $2 and b.stage = 'begun'
- where r.generation = $1
+ where r.generation = $1 and r.number > $3
+   and not exists (select from outbox.replay_cancellations c where c.replay = r.number)
    and not exists (select from outbox.replay_steps d where d.replay = r.number and d.shard = $2 and d.stage = 'done')
  order by r.number limit 1`
 
@@ -66,6 +67,8 @@ export class ReplayStore {
   readonly #client: Client
   readonly #writer: LetterWriter
   readonly #condition: string
+  /** Requests up to this one are done, or called off: numbers rise in the order of their commits (outbox.request_replay). */
+  #doneUpTo = 0
 
   /** @param condition Which events are the shard's own, as SQL; empty for all. */
   constructor(client: Client, writer: LetterWriter, condition: string) {
@@ -74,15 +77,26 @@ export class ReplayStore {
     this.#condition = condition === '' ? '' : ` and ${condition}`
   }
 
-  /** The oldest request that the shard has not done. */
+  /** The oldest request that the shard has not done, and that nobody has called off. */
   async next(generation: number): Promise<Replay | undefined> {
     const { rows } = await bounded(
       this.#client,
       readTimeoutMs,
-      async () => await this.#client.query<ReplayRow>(nextReplay, [generation, this.#writer.shard]),
+      async () =>
+        await this.#client.query<ReplayRow>(nextReplay, [generation, this.#writer.shard, this.#doneUpTo]),
     )
     const [row] = rows
     return row === undefined ? undefined : replayOf(row)
+  }
+
+  async isCancelled({ number }: Replay): Promise<boolean> {
+    const { rowCount } = await bounded(
+      this.#client,
+      readTimeoutMs,
+      async () =>
+        await this.#client.query('select from outbox.replay_cancellations where replay = $1', [number]),
+    )
+    return rowCount !== 0
   }
 
   /** The request is taken up: it is about what this snapshot shows. */
@@ -104,6 +118,7 @@ export class ReplayStore {
 
   async done({ number, lastSeq }: Replay): Promise<void> {
     await this.#note(number, { stage: 'done', seq: lastSeq })
+    this.#doneUpTo = number
   }
 
   /** The next events, in the order of their numbers. */

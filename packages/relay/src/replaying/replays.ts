@@ -31,6 +31,12 @@ export interface ReplaysParts {
   readonly signal: AbortSignal
 }
 
+/** A request that is at hand. */
+interface Underway extends BegunReplay {
+  /** Its records carry its number. */
+  readonly routes: Routes
+}
+
 const lookMs = 1_000
 /** Of a turn, where a batch may have more. */
 const eventsOfTurnMax = 500
@@ -47,10 +53,10 @@ export class Replays {
   readonly #limit: BatchLimit
   /** Events that the broker refused when they stood alone. */
   readonly #refused = new Map<bigint, OutboxError>()
-  #current: BegunReplay | undefined
-  /** Of the current replay: its records carry its number. */
-  #routes: Routes | undefined
+  #current: Underway | undefined
   #lookAtMs = 0
+  /** The topic of the current one is refused: until then it is not tried. */
+  #restsUntilMs = 0
   #attempts = 0
 
   constructor(parts: ReplaysParts) {
@@ -70,44 +76,50 @@ export class Replays {
 
   /** Whether events wait for their turn. */
   get hasMore(): boolean {
-    return this.#current !== undefined && performance.now() >= this.#lookAtMs
+    return this.#current !== undefined && performance.now() >= this.#restsUntilMs
   }
 
   /** One turn: a bounded number of events, so that the outbox is held up for no longer than a batch takes. */
   async turn(): Promise<void> {
-    const current = this.#current ?? (await this.#next())
-    if (current === undefined) {
-      this.#lookAtMs = performance.now() + lookMs
-      return
-    }
-    this.#current = current
+    this.#lookAtMs = performance.now() + lookMs
+    const current = await this.#ongoing()
+    if (current === undefined || !this.hasMore) return
     if (current.after < current.lastSeq) return await this.#publish(current)
     await this.#parts.store.done(current)
     this.#current = undefined
     this.#lookAtMs = 0
   }
 
-  async #next(): Promise<BegunReplay | undefined> {
+  /** The request that is at hand, or the next one when somebody has called that off. */
+  async #ongoing(): Promise<Underway | undefined> {
+    const { store } = this.#parts
+    if (this.#current === undefined || (await store.isCancelled(this.#current))) {
+      this.#restsUntilMs = 0
+      this.#attempts = 0
+      this.#current = await this.#next()
+    }
+    return this.#current
+  }
+
+  async #next(): Promise<Underway | undefined> {
     const { store, kafka, progressTopic, generation, published } = this.#parts
     const next = await store.next(generation)
     if (next === undefined) return undefined
     const begun = hasBegun(next) ? next : await this.#begin(next, published())
     if (begun === undefined) return undefined
-    this.#routes = new Routes(kafka, progressTopic, [[replayedHeader, String(begun.number)]])
     this.#refused.clear()
-    return begun
+    return { ...begun, routes: new Routes(kafka, progressTopic, [[replayedHeader, String(begun.number)]]) }
   }
 
   async #begin(next: Replay, published: Snapshot | undefined): Promise<BegunReplay | undefined> {
     return published === undefined ? undefined : await this.#parts.store.begin(next, published)
   }
 
-  async #publish(current: BegunReplay): Promise<void> {
-    const { store, kafka, compression, progressTopic, bytesMax, commit, signal } = this.#parts
+  async #publish(current: Underway): Promise<void> {
+    const { store, compression, bytesMax, commit, signal } = this.#parts
     const limit = this.#limit.rows
     const page = await store.page(current, limit, bytesMax)
-    const routes = (this.#routes ??= new Routes(kafka, progressTopic))
-    const batch = await new BatchEncoder(routes, compression).encode(
+    const batch = await new BatchEncoder(current.routes, compression).encode(
       page.rows,
       current.after,
       this.#exceptions,
@@ -118,16 +130,17 @@ export class Replays {
     try {
       if (batch.events > 0) await commit(batch, replayed)
     } catch (error) {
-      return await this.#refuse(error, batch)
+      return await this.#refuse(error, batch, current)
     }
     await faultPoint('relay.replay.committed')
     // Looked at in vain: whoever goes on from before looks again.
     if (batch.rows > 0) await store.published(replayed)
     await faultPoint('relay.replay.recorded')
     this.#current = { ...current, after: replayed.seq }
+    for (const { seq } of batch.setAside) this.#refused.delete(seq)
     this.#limit.committed()
     if (batch.events > 0) this.#attempts = 0
-    if (batch.halt !== undefined) this.#rest(batch.halt.error)
+    if (batch.halt !== undefined) this.#rest(batch.halt.error, current)
   }
 
   /** What its topic cannot take is passed over, and counted; nobody's key is parked by it. */
@@ -144,23 +157,23 @@ export class Replays {
   }
 
   /** The broker refuses the batch, and nothing of it is published: finds out which event, or which topic, it is. */
-  async #refuse(error: unknown, batch: EncodedBatch): Promise<void> {
+  async #refuse(error: unknown, batch: EncodedBatch, current: Underway): Promise<void> {
     const { progressTopic, signal } = this.#parts
     const content = refusedContent(error, progressTopic)
-    if (content === undefined) return this.#rest(error)
+    if (content === undefined) return this.#rest(error, current)
     // The limit was lowered: the encoder finds by itself what is too large now.
-    if (await this.#routes?.refreshNamed(content.topic, signal)) return
+    if (await current.routes.refreshNamed(content.topic, signal)) return
     if (batch.events === 1) this.#refused.set(batch.lastEventSeq, content.error)
     else this.#limit.refused(batch.rows)
   }
 
   /** Leaves a replay alone for a while whose topic is refused, and those behind it. */
-  #rest(error: unknown): void {
+  #rest(error: unknown, { routes }: Underway): void {
     const { progressTopic, onWait } = this.#parts
     const refused = asRefusedTopic(error, progressTopic)
     if (!OutboxError.is(refused, 'RELAY_TOPIC_UNAVAILABLE')) throw error
-    this.#routes?.forget(String(refused.details['topic']))
-    this.#lookAtMs = performance.now() + nextDelayMs(rest, ++this.#attempts)
+    routes.forget(String(refused.details['topic']))
+    this.#restsUntilMs = performance.now() + nextDelayMs(rest, ++this.#attempts)
     onWait(refused)
   }
 }
