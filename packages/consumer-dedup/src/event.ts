@@ -32,13 +32,22 @@ export interface EventMetadata {
   readonly partition: number
   /** Decimal: Kafka's offsets are 64 bits wide. */
   readonly offset: string
-  /** The timestamp of the Kafka record. */
+  /** The timestamp of the Kafka record; of an event in a retry topic, of the record that it came in. */
   readonly timestamp: Date
   readonly key: string | null
   /** Headers as text, the envelope's too; of a repeated header the last. */
   readonly headers: Readonly<Record<string, string>>
-  /** 1 at first. Survives restarts in the modes that have a database. */
+  /** 1 at first; in a retry topic it is counted on. Survives restarts in the modes that have a database, and in retry topics. */
   readonly attempt: number
+  /** Of an event in a retry topic: where it came in. Undefined otherwise. */
+  readonly origin: EventOrigin | undefined
+}
+
+/** Where an event stood before it was sent on. */
+export interface EventOrigin {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: string
 }
 
 /** What a handler receives. */

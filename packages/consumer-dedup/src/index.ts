@@ -7,6 +7,7 @@ export type {
   ConsumedPayload,
   DatabaseContext,
   EventMetadata,
+  EventOrigin,
   EventTypeOf,
   Handler,
   HandlerContext,
@@ -42,6 +43,12 @@ export type {
 } from './options.js'
 export { parkKey, type ParkingRetry, type ParkKeyOptions } from './parking/park-key.js'
 export type { StartAt } from './positions/start-at.js'
+export {
+  retryTopics,
+  type RetryTopicsOptions,
+  type TierPlace,
+  type TopicsRetry,
+} from './retrying/retry-topics.js'
 export type { ConsumerCounts } from './report.js'
 export type { PartitionSelection } from './running/pauses.js'
 export type { KafkaOptions } from '@oncebox/kafka'

@@ -100,6 +100,7 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
     ['consumerSkipped', count('skipped')],
     ['consumerDeadLettered', count('dead-lettered')],
     ['consumerUnparked', count('unparked')],
+    ['consumerForwarded', count('forwarded')],
     [
       'consumerParked',
       (message) => {

@@ -7,6 +7,7 @@ import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
 import type { ParkingRetry } from './parking/park-key.js'
 import type { StartAt } from './positions/start-at.js'
+import type { TopicsRetry } from './retrying/retry-topics.js'
 
 export interface RetryOptions {
   /** Attempts of an event before it becomes a dead letter. Default 5. */
@@ -21,6 +22,8 @@ export interface RetryOptions {
   readonly exclude?: readonly ErrorMatch[]
   /** See {@link parkKey}. */
   readonly parking?: never
+  /** See {@link retryTopics}. */
+  readonly tiers?: never
 }
 
 /** A partition that is given to a consumer. */
@@ -101,9 +104,9 @@ export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends
   readonly mode: 'inbox' | 'position'
   /** Where effects, dedup marks and positions are kept: fromPg(pool) or fromKnex(knex). Decides the type of `tx`. */
   readonly db: Database<Tx>
-  /** In place, or with {@link parkKey} after that in the queue of the event's key. */
-  readonly retry?: RetryOptions | ParkingRetry
-  /** The outbox in `db` through which copies of dead letters go, in the transaction of the dead letter. */
+  /** In place, after that with {@link parkKey} in the queue of the event's key, or with {@link retryTopics} in topics of their own. */
+  readonly retry?: RetryOptions | ParkingRetry | TopicsRetry
+  /** The outbox in `db` through which copies go, of dead letters and to retry topics, in the transaction of the event. */
   readonly outbox?: DeadLetterOutbox
   /** In `inbox` mode: keeps most duplicates away from the database. redisFilter() of this consumer's name. */
   readonly filter?: InboxFilter
@@ -112,7 +115,12 @@ export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends
 }
 
 /** What the modes without a database take. */
-export interface GroupOptions<Topics extends readonly AnyTopic[]> extends CommonOptions<Topics> {
+export interface GroupOptions<Topics extends readonly AnyTopic[]> extends Omit<
+  CommonOptions<Topics>,
+  'retry'
+> {
+  /** In place, or with {@link retryTopics} after that in topics of their own: in the modes `kafka` and `at-least-once`. */
+  readonly retry?: RetryOptions | TopicsRetry
   /** What becomes of an event that cannot be handled, where there is no `deadLetterTopic`. Default `stop`: of the consumer; in `at-most-once`, where it is gone whatever happens, `skip`. */
   readonly exhausted?: 'stop' | 'skip'
   /** Of the transactions that write dead letters and, in `kafka` mode, everything else. Default 30,000. */
@@ -153,6 +161,8 @@ export interface KafkaModeOptions<
 /** The mode whose effects are in Redis: commands that take effect with the mark of their event. */
 export interface RedisModeOptions<Topics extends readonly AnyTopic[]> extends GroupOptions<Topics> {
   readonly mode: 'redis'
+  /** In place. The mark is in Redis and a retry topic in Kafka: nothing makes both happen, or neither. */
+  readonly retry?: RetryOptions
   /** Where effects and marks are: createRedisDedup() of this consumer's name. */
   readonly dedup: RedisDedup
   /**

@@ -21,6 +21,8 @@ export interface ConsumerCounts {
   /** Failed attempts that are tried again. */
   readonly retries: number
   readonly deadLetters: number
+  /** Events that were sent to a retry topic. */
+  readonly forwarded: number
   /** Events that were parked here. */
   readonly parked: number
   /** Parked events that took effect here; not among `handled`. */
@@ -44,6 +46,7 @@ export class Reporter {
     skipped: 0,
     retries: 0,
     deadLetters: 0,
+    forwarded: 0,
     parked: 0,
     unparked: 0,
   }
@@ -107,6 +110,11 @@ export class Reporter {
   deadLettered(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown): void {
     this.#counts.deadLetters += 1
     channels.consumerDeadLettered.publish({ ...this.#fields(record, envelope, attempt), error })
+  }
+
+  forwarded(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown, to: string): void {
+    this.#counts.forwarded += 1
+    channels.consumerForwarded.publish({ ...this.#fields(record, envelope, attempt), error, to })
   }
 
   parked(record: ConsumerRecord, envelope: Named, attempt: number, error: unknown): void {

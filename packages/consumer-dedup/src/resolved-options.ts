@@ -1,10 +1,4 @@
-import {
-  OutboxError,
-  type AnyTopic,
-  type Backoff,
-  type Database,
-  type TransactionOptions,
-} from '@oncebox/core'
+import type { AnyTopic, Backoff, Database, TransactionOptions } from '@oncebox/core'
 import type { Compression, KafkaOptions } from '@oncebox/kafka'
 import { ownDatabase } from './failing/own-database.js'
 import type { DeadLetterOutbox } from './failing/dead-letter-topic.js'
@@ -22,6 +16,9 @@ import type {
 } from './options.js'
 import type { ParkingRetry, ParkKeyOptions } from './parking/park-key.js'
 import type { StartAt } from './positions/start-at.js'
+import { invalid, named, oneOf, within } from './option-checks.js'
+import type { TopicsRetry } from './retrying/retry-topics.js'
+import { resolveTiers, type Tiers } from './retrying/tiers.js'
 import type { RedisDedup } from './redis/dedup.js'
 import type { InboxFilter } from './redis/filter.js'
 import type { RedeliveryHorizon } from './redis/window.js'
@@ -34,6 +31,7 @@ export const eventsTogetherMax = 500
 export interface ResolvedCommonOptions {
   readonly name: string
   readonly group: string
+  /** Retry topics, too. */
   readonly topics: Subscription
   readonly kafka: KafkaOptions
   readonly startAt: StartAt
@@ -43,6 +41,7 @@ export interface ResolvedCommonOptions {
   readonly retryRule: RetryRule
   /** Undefined: what fails for good becomes a dead letter. */
   readonly parking: ResolvedParking | undefined
+  readonly tiers: Tiers | undefined
   readonly deadLetterTopic: string | undefined
   readonly concurrency: number
   readonly keysInParallel: number
@@ -110,6 +109,8 @@ export function resolveDatabaseOptions<Tx>(
   const common = resolveCommonOptions(options, mode)
   if (common.deadLetterTopic !== undefined && outbox === undefined)
     throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
+  if (common.tiers !== undefined && outbox === undefined)
+    throw invalid('retryTopics needs an outbox: an event is sent there in the transaction that passes it')
   if (filter !== undefined && mode !== 'inbox') throw invalid('a filter belongs to the mode inbox')
   if (filter !== undefined && common.keysInParallel > 1)
     throw invalid('keysInParallel and a filter: what the filter keeps away counts for the events behind it')
@@ -183,6 +184,8 @@ function resolveGroupOptions(
   const common = resolveCommonOptions(options, mode)
   if (common.parking !== undefined)
     throw invalid(`parkKey needs a database, in which events wait: mode ${mode} has none`)
+  const why = common.tiers === undefined ? undefined : withoutRetryTopics[mode]
+  if (why !== undefined) throw invalid(`retryTopics is not for mode ${mode}: ${why}`)
   return {
     ...common,
     mode,
@@ -208,7 +211,15 @@ const oneAfterTheOther: Readonly<Record<string, string>> = {
   'at-most-once': 'the offset is committed before the events',
 }
 
-type AnyRetry = Omit<RetryOptions, 'parking'> & Partial<Pick<ParkingRetry, 'parking'>>
+/** Why an event cannot be sent to a retry topic. */
+const withoutRetryTopics: Readonly<Record<string, string>> = {
+  redis: 'its mark is in Redis and the retry topic in Kafka, and nothing makes both happen or neither',
+  'at-most-once': 'a handler has one attempt',
+}
+
+type AnyRetry = Omit<RetryOptions, 'parking' | 'tiers'> &
+  Partial<Pick<ParkingRetry, 'parking'>> &
+  Partial<Pick<TopicsRetry, 'tiers'>>
 
 function resolveCommonOptions(
   options: Omit<CommonOptions<readonly AnyTopic[]>, 'retry'> & { readonly retry?: AnyRetry | undefined },
@@ -216,11 +227,16 @@ function resolveCommonOptions(
 ): ResolvedCommonOptions {
   const { retry = {}, fetch = {}, position = {}, batch = {}, lag = {} } = options
   const backoff = retry.backoff ?? { minMs: 200, maxMs: 10_000 }
+  if (retry.parking !== undefined && retry.tiers !== undefined)
+    throw invalid('parkKey keeps the order of a key, and retryTopics gives it up: take one of them')
+  const name = named('name', options.name ?? options.group)
+  const tiers = retry.tiers === undefined ? undefined : resolveTiers(retry.tiers, name, options)
+  const retryTopics = [...(tiers?.all ?? [])].map(({ topic, origin }) => ({ ...origin, name: topic }))
   const sessionTimeoutMs = within('sessionTimeoutMs', options.sessionTimeoutMs, 30_000, 1_000, 3_600_000)
   const resolved: ResolvedCommonOptions = {
-    name: named('name', options.name ?? options.group),
+    name,
     group: named('group', options.group),
-    topics: new Subscription(options.topics),
+    topics: new Subscription([...options.topics, ...retryTopics]),
     kafka: options.kafka,
     startAt: oneOf('startAt', options.startAt ?? 'earliest', ['earliest', 'latest']),
     attemptsMax: within('retry.attemptsMax', retry.attemptsMax, 5, 1, 1_000),
@@ -231,6 +247,7 @@ function resolveCommonOptions(
     killsMax: within('retry.killsMax', retry.killsMax, 3, 1, 100),
     retryRule: resolveRetryRule(retry),
     parking: retry.parking === undefined ? undefined : resolveParking(retry.parking),
+    tiers,
     deadLetterTopic: options.deadLetterTopic,
     concurrency: within('concurrency', options.concurrency, 4, 1, 256),
     keysInParallel: within('keysInParallel', options.keysInParallel, 1, 1, 256),
@@ -280,7 +297,8 @@ function resolveCommonOptions(
   }
   if (resolved.assign !== undefined) assertAssignable(resolved.assign, resolved)
   const { names, patterns } = resolved.topics
-  if (names.length + patterns.length !== options.topics.length) throw invalid('topics names a topic twice')
+  if (names.length + patterns.length !== options.topics.length + retryTopics.length)
+    throw invalid('topics names a topic twice')
   if (resolved.kafka.brokers.length === 0) throw invalid('kafka.brokers is empty')
   if (resolved.deadLetterTopic !== undefined && resolved.topics.has(resolved.deadLetterTopic))
     throw invalid('deadLetterTopic is one of the topics that are consumed')
@@ -317,30 +335,3 @@ function resolveParking({ delaysMs, ...parking }: ParkKeyOptions): ResolvedParki
     eventsMax: within('eventsMax of parkKey', parking.eventsMax, 100_000, 1, 10_000_000),
   }
 }
-
-function oneOf<Value extends string>(name: string, value: Value, values: readonly Value[]): Value {
-  if (!values.includes(value))
-    throw invalid(`${name} is ${JSON.stringify(value)}: one of ${values.join(', ')}`)
-  return value
-}
-
-function within(
-  name: string,
-  value: number | undefined,
-  byDefault: number,
-  min: number,
-  max: number,
-): number {
-  const number = value ?? byDefault
-  if (!Number.isInteger(number) || number < min || number > max)
-    throw invalid(`${name} is ${number}: a whole number from ${min} to ${max}`)
-  return number
-}
-
-function named(option: string, value: string): string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > 255)
-    throw invalid(`${option} is 1 to 255 characters`)
-  return value
-}
-
-const invalid = (message: string): OutboxError => new OutboxError('CONSUMER_OPTIONS_INVALID', message)

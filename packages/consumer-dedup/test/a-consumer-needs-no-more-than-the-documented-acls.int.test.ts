@@ -7,7 +7,7 @@ import {
   type SecuredKafka,
   type TestDatabase,
 } from '@internal/stack'
-import { createConsumer, PermanentError, type KafkaOptions } from '@oncebox/consumer-dedup'
+import { createConsumer, PermanentError, retryTopics, type KafkaOptions } from '@oncebox/consumer-dedup'
 import { defineTopic } from '@oncebox/core'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -107,6 +107,34 @@ test('when Read on its topic is taken away from a consumer that runs, it stops a
 test('with a wrong password it does not start, and no retry is made of that', async () => {
   const consumer = newConsumer('wrong')
   await expect(consumer.start()).rejects.toMatchObject({ code: 'KAFKA_AUTHENTICATION_FAILED' })
+  await consumer.stop()
+})
+
+test('a retry topic that it may not create is named, with the command that creates it; where it exists Read is enough', async () => {
+  const retrying = (): OrdersConsumer =>
+    effectConsumer(orders, pool, {
+      group,
+      kafka: accessOf(user),
+      outbox: { source: 'billing' },
+      retry: retryTopics({ delaysMs: [10] }),
+    })
+  const topic = `${orders.name}.retry.${group}.1`
+  const refused = retrying()
+  await expect(refused.start()).rejects.toMatchObject({
+    code: 'CONSUMER_RETRY_TOPIC_MISSING',
+    message: expect.stringContaining('lacks the ACL Create on topic') as string,
+    details: {
+      command: expect.stringContaining(
+        `--create --topic ${topic} --partitions 1 --replication-factor 1 --config cleanup.policy=delete`,
+      ) as string,
+    },
+  })
+  await refused.stop()
+  await createNamedTopic(topic, kafka.admin)
+  await kafka.grant([{ user, operation: 'Read', resource: 'topic', name: topic }])
+  const consumer = retrying()
+  await consumer.start()
+  expect((await consumer.lag()).map((one) => one.topic).toSorted()).toEqual([orders.name, topic])
   await consumer.stop()
 })
 

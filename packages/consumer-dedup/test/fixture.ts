@@ -26,7 +26,8 @@ async function prepare(url: string): Promise<void> {
     await migrateOutbox(fromPg(pool))
     await migrateInbox(fromPg(pool))
     await pool.query(
-      `create table effects (number bigint generated always as identity, id text not null, key text, value integer not null, consumer text)`,
+      `create table effects (number bigint generated always as identity, id text not null, key text, value integer not null, consumer text);
+       create table tries (number bigint generated always as identity, id text not null, attempt integer not null, place jsonb not null, origin jsonb, at timestamptz not null default clock_timestamp())`,
     )
   } finally {
     await pool.end()

@@ -59,6 +59,8 @@ export const channels = {
   consumerRetrying: channel('oncebox:consumer:retrying'),
   /** An event became a dead letter: same fields and `error`. */
   consumerDeadLettered: channel('oncebox:consumer:dead-lettered'),
+  /** An event was sent to a retry topic, `to`, and runs from there: same fields as of retrying, and `to`. */
+  consumerForwarded: channel('oncebox:consumer:forwarded'),
   /** An event waits for a later attempt, or behind an event of its key that does: same fields as of retrying. */
   consumerParked: channel('oncebox:consumer:parked'),
   /** A parked event took effect: the fields of handled. It is not told there. */

@@ -251,6 +251,10 @@ export const errorCodes = {
     true,
     'find out why so many events fail (inbox.parked has the causes); the partition goes on when some have taken effect or became dead letters. Or raise keysMax and eventsMax of parkKey',
   ),
+  CONSUMER_RETRY_TOPIC_MISSING: row(
+    false,
+    'create the topic with the command that the message ends with, or grant Create on it, and start the consumer again',
+  ),
   CONSUMER_POSITION_LOST: row(
     true,
     'none: the partition was taken over or the database was restored; the consumer reads its position again',

@@ -49,6 +49,8 @@ export const faultPoints = {
   'consumer.effect.done': 'the handler has run, COMMIT is not sent',
   'consumer.commit.sent': 'COMMIT is on its way, its answer is not read',
   'consumer.commit.acked': 'the effect is committed, the position is not written',
+  'consumer.forwarding':
+    'a failed event is about to be sent to its retry topic, with the mark or the position; nothing is committed',
   'consumer.parked': 'an event is parked in the transaction that passes it, COMMIT is not sent',
   'consumer.drain.claimed': 'the first parked event of a key is claimed, its transaction is not begun',
   'consumer.drain.ended': 'its handler has run and it is out of the queue, COMMIT is not sent',

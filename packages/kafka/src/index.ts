@@ -1,5 +1,6 @@
 export type { DescribeOptions, KafkaClient, TopicDescription, TopicIdentity } from './client.js'
 export { connectKafka } from './cluster.js'
+export { createTopic, type CreateTopicOptions } from './create-topic.js'
 export type { Codec, Compression, CompressionType } from './codecs/codec.js'
 export { codecFor } from './codecs/codecs.js'
 export {

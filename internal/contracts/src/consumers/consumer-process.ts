@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { agentUrl } from '@internal/faults'
-import type { ParkKeyOptions, RetryOptions } from '@oncebox/consumer-dedup'
+import type { ParkKeyOptions, RetryOptions, RetryTopicsOptions } from '@oncebox/consumer-dedup'
 import type { ModeUnderTest } from './modes.js'
 
 export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> {
@@ -21,6 +21,8 @@ export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> 
   readonly options?: { readonly retry?: RetryOptions; readonly [option: string]: unknown }
   /** Options of parkKey. */
   readonly parking?: ParkKeyOptions
+  /** Options of retryTopics. The database has a table `tries` then, with a row for each call of the handler. */
+  readonly tiers?: Omit<RetryTopicsOptions, 'topicName'>
   /** By value: how often the handler throws; -1 is for ever, 'permanent' and 'excluded' give up at once. */
   readonly failing?: Readonly<Record<number, number | 'permanent' | 'excluded'>>
   readonly killAtValue?: number

@@ -14,6 +14,8 @@ export interface ModeUnderTest {
   readonly takesBatches: boolean
   /** Whether a failed event is tried again. */
   readonly retries: boolean
+  /** Whether a failed event may be sent to a retry topic. */
+  readonly takesRetryTopics: boolean
   /** Whether attempts outlive the process. */
   readonly remembersAttempts: boolean
   /** The crash windows that it has. */
@@ -38,6 +40,7 @@ const inbox = (driver: 'pg' | 'knex'): ModeUnderTest => ({
   knowsIds: true,
   takesBatches: true,
   retries: true,
+  takesRetryTopics: true,
   remembersAttempts: true,
   points: [...database, 'consumer.mark.inserted'],
 })
@@ -49,6 +52,7 @@ const position = (driver: 'pg' | 'knex'): ModeUnderTest => ({
   knowsIds: false,
   takesBatches: true,
   retries: true,
+  takesRetryTopics: true,
   remembersAttempts: true,
   points: [...database, 'consumer.position.moved'],
 })
@@ -68,6 +72,7 @@ export const modesUnderTest: readonly ModeUnderTest[] = [
     knowsIds: true,
     takesBatches: false,
     retries: true,
+    takesRetryTopics: false,
     remembersAttempts: false,
     points: [
       'redis.claimed',
@@ -84,6 +89,7 @@ export const modesUnderTest: readonly ModeUnderTest[] = [
     knowsIds: false,
     takesBatches: true,
     retries: true,
+    takesRetryTopics: true,
     remembersAttempts: false,
     points: ['consumer.effect.done', 'consumer.offset.committed'],
   },
@@ -95,6 +101,7 @@ export const modesUnderTest: readonly ModeUnderTest[] = [
     knowsIds: false,
     takesBatches: false,
     retries: true,
+    takesRetryTopics: true,
     remembersAttempts: false,
     points: ['consumer.effect.done', 'consumer.offset.due', 'consumer.offset.committed'],
   },
@@ -106,6 +113,7 @@ export const modesUnderTest: readonly ModeUnderTest[] = [
     knowsIds: false,
     takesBatches: false,
     retries: false,
+    takesRetryTopics: false,
     remembersAttempts: false,
     points: ['consumer.effect.done', 'consumer.offset.committed'],
   },

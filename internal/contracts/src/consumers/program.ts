@@ -2,7 +2,9 @@ import {
   createConsumer,
   parkKey,
   PermanentError,
+  retryTopics,
   type ConsumedEvent,
+  type EventMetadata,
   type HandlerContext,
 } from '@oncebox/consumer-dedup'
 import { defineTopic } from '@oncebox/core'
@@ -58,11 +60,18 @@ const parking =
     : {
         retry: parkKey({ ...settings.parking, inPlace: { ...settings.parking.inPlace, exclude: [Refused] } }),
       }
+const tiers =
+  settings.tiers === undefined
+    ? {}
+    : {
+        retry: retryTopics({ ...settings.tiers, inPlace: { ...settings.tiers.inPlace, exclude: [Refused] } }),
+      }
+const outbox = { source: 'billing' }
 const consumer = create()
 
 function create() {
   if (mode === 'kafka') {
-    const made = createConsumer({ ...common, mode, source: 'test', outputs: [effects] })
+    const made = createConsumer({ ...common, ...tiers, mode, source: 'test', outputs: [effects] })
     return register(
       made,
       ({ send }) =>
@@ -84,16 +93,16 @@ function create() {
     })
   }
   if (mode === 'at-least-once' || mode === 'at-most-once')
-    return register(createConsumer({ ...common, mode }), () => (effect) => insert(pool, effect))
+    return register(createConsumer({ ...common, ...tiers, mode }), () => (effect) => insert(pool, effect))
   if (driver === 'knex')
     return register(
-      createConsumer({ ...common, ...parking, mode, db: fromKnex(knex) }),
+      createConsumer({ ...common, ...parking, ...tiers, mode, db: fromKnex(knex), outbox }),
       ({ tx }) =>
         (effect) =>
           tx('effects').insert({ ...effect, consumer: group }),
     )
   return register(
-    createConsumer({ ...common, ...parking, mode, db: fromPg(pool) }),
+    createConsumer({ ...common, ...parking, ...tiers, mode, db: fromPg(pool), outbox }),
     ({ tx }) =>
       (effect) =>
         insert(tx, effect),
@@ -123,6 +132,7 @@ async function handle(
   { id, payload: { orderId: key, value }, metadata }: Order,
   write: Write,
 ): Promise<void> {
+  if (settings.tiers !== undefined) await logTry(id, metadata)
   if (value === settings.killAtValue) process.kill(process.pid, 'SIGKILL')
   if (value === settings.killInQueueAtValue && metadata.attempt > 1) process.kill(process.pid, 'SIGKILL')
   if (settings.handlerMs !== undefined) await sleep(settings.handlerMs)
@@ -134,6 +144,20 @@ async function handle(
     throw new Error(`value ${value} fails`)
   }
   await write({ id, key, value })
+}
+
+/** Whatever becomes of it: not in the transaction of the effect. */
+async function logTry(
+  id: string,
+  { topic, partition, offset, attempt, origin }: EventMetadata,
+): Promise<void> {
+  const place = JSON.stringify({ topic, partition, offset })
+  await pool.query('insert into tries (id, attempt, place, origin) values ($1, $2, $3, $4)', [
+    id,
+    attempt,
+    place,
+    origin ?? null,
+  ])
 }
 
 process.once('SIGTERM', () => void stop())

@@ -4,6 +4,8 @@ import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import { emitDeadLetterCopy } from './dead-letter-topic.js'
 import { causeOf, storeDeadLetter, type DeadLetter } from './dead-letter.js'
 import { rerun } from './rerun.js'
+import { markKeyOf } from '../records/mark-key.js'
+import { originRecord } from '../retrying/origin-record.js'
 
 /**
  * Runs the work in the transaction whose first statement is the event's mark, moves the position past it, or locks the
@@ -20,7 +22,9 @@ export async function buryEvent<Tx>(
   { subject, known, error, signal }: GivenUp,
   inTransaction: InTransaction,
 ): Promise<EffectOutcome> {
-  const { record, envelope, mark } = subject
+  const { envelope } = subject
+  const record = originRecord(subject)
+  const mark = markKeyOf(envelope)
   const letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
   const bury = (kept: DeadLetter, copyTo: string | undefined): Promise<EffectOutcome> =>
     rerun(signal, () =>

@@ -2,7 +2,7 @@ import { bucketOf, envelopeHeaders, headerText, isReservedHeader, type SqlConnec
 import type { DeadLetter } from './dead-letter.js'
 import { headersAsText } from '../records/record.js'
 import { insertOutboxCopy } from '../sql/insert-outbox-copy.js'
-import { text } from '../records/text.js'
+import { bounded, text } from '../records/text.js'
 
 /** What a consumer needs to know of the service's outbox: `createOutbox({ source, ... })` has it. */
 export interface DeadLetterOutbox {
@@ -15,9 +15,21 @@ export interface DeadLetterOutbox {
  */
 export async function emitDeadLetterCopy(
   connection: SqlConnection,
+  outbox: DeadLetterOutbox,
+  topic: string,
+  letter: DeadLetter,
+): Promise<void> {
+  const headers = { ...ownHeaders(letter), ...causeHeaders(letter) }
+  await emitOutboxCopy(connection, outbox, topic, letter, headers)
+}
+
+/** A row of the outbox with the payload and the key of an event. */
+export async function emitOutboxCopy(
+  connection: SqlConnection,
   { source }: DeadLetterOutbox,
   topic: string,
   letter: DeadLetter,
+  headers: Readonly<Record<string, string>>,
 ): Promise<void> {
   const key = letter.record.key === null ? null : text(letter.record.key)
   await connection.query(insertOutboxCopy, [
@@ -26,7 +38,7 @@ export async function emitDeadLetterCopy(
     topic,
     letter.envelope.type === '' ? 'unknown' : letter.envelope.type,
     key,
-    JSON.stringify({ ...ownHeaders(letter), ...causeHeaders(letter) }),
+    JSON.stringify(headers),
     letter.record.value,
   ])
 }
@@ -39,25 +51,26 @@ function ownHeaders({ record }: DeadLetter): Record<string, string> {
 }
 
 /** The cause and the origin as text. `kafka_dlt-original-topic` is the name that Kafka consoles know. */
-export function causeHeaders({
-  consumer,
-  envelope,
-  record,
-  attempts,
-  code,
-  reason,
-}: DeadLetter): Record<string, string> {
+export const causeHeaders = (letter: DeadLetter): Record<string, string> => ({
+  ...causeHeadersOf('oncebox-dlt', letter),
+  'kafka_dlt-original-topic': letter.record.topic,
+})
+
+/** All but the name of the origin. */
+export function causeHeadersOf(
+  prefix: string,
+  { consumer, envelope, record, attempts, code, reason }: DeadLetter,
+): Record<string, string> {
   return {
-    'oncebox-dlt-consumer': consumer,
-    'oncebox-dlt-code': code,
-    'oncebox-dlt-reason': reason.slice(0, 1_000),
-    'oncebox-dlt-attempts': String(attempts),
-    'oncebox-dlt-original-id': envelope.id,
-    'oncebox-dlt-original-source': envelope.source,
-    'oncebox-dlt-original-content-type': headerText(record.headers, envelopeHeaders.contentType) ?? '',
-    'oncebox-dlt-original-topic-id': record.topicId,
-    'oncebox-dlt-original-partition': String(record.partition),
-    'oncebox-dlt-original-offset': String(record.offset),
-    'kafka_dlt-original-topic': record.topic,
+    [`${prefix}-consumer`]: consumer,
+    [`${prefix}-code`]: code,
+    [`${prefix}-reason`]: bounded(reason, 1_000),
+    [`${prefix}-attempts`]: String(attempts),
+    [`${prefix}-original-id`]: envelope.id,
+    [`${prefix}-original-source`]: envelope.source,
+    [`${prefix}-original-content-type`]: headerText(record.headers, envelopeHeaders.contentType) ?? '',
+    [`${prefix}-original-topic-id`]: record.topicId,
+    [`${prefix}-original-partition`]: String(record.partition),
+    [`${prefix}-original-offset`]: String(record.offset),
   }
 }

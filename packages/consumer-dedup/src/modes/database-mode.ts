@@ -12,6 +12,7 @@ import { Drainer } from '../parking/drainer.js'
 import { ParkingLot } from '../parking/parking-lot.js'
 import { PositionStore } from '../positions/position-store.js'
 import type { Reporter } from '../report.js'
+import { startOf } from '../retrying/start-of.js'
 import type { DatabasePartition } from './database-partition.js'
 import { FilteredInboxPartition, type FilterInFront } from './filtered-inbox.js'
 import { InboxPartition } from './inbox.js'
@@ -52,7 +53,7 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
       topicOffsets,
       topic,
       partitions,
-      this.#options.startAt,
+      startOf(this.#options, topic),
       signal,
     )
     return await Promise.all(

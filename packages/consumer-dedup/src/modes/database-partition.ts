@@ -2,6 +2,8 @@ import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import { buryEvent } from '../failing/bury-event.js'
+import { causeOf } from '../failing/dead-letter.js'
+import { sqlState } from '../failing/failure.js'
 import { rerun } from '../failing/rerun.js'
 import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import { keyParked, type ParkingLot } from '../parking/parking-lot.js'
@@ -9,6 +11,8 @@ import { ParkedKeys } from '../parking/parked-keys.js'
 import { withoutZombies } from '../positions/without-zombies.js'
 import type { DatabasePosition } from '../positions/database-position.js'
 import type { PartitionKey } from '../positions/position-store.js'
+import { forwardThroughOutbox } from '../retrying/open-retries.js'
+import { originRecord } from '../retrying/origin-record.js'
 import { runEffect, type Effect } from './effect.js'
 import type {
   Attempt,
@@ -17,8 +21,12 @@ import type {
   EffectOutcome,
   GivenUp,
   PartitionEffects,
+  Forwarding,
   Subject,
 } from './partition-effects.js'
+
+// The outbox takes no such event, whenever it is tried: a tombstone without a key, say.
+const refusedData = /^2[23]/
 
 /** What decides, first in a transaction, whether there is something to do. */
 export interface Decision<Answer> {
@@ -113,6 +121,25 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     return this.#parkedOr(outcome, true)
   }
 
+  async forward({ subject, known, error, signal, tier }: Forwarding): Promise<EffectOutcome> {
+    const { name, outbox } = this.options
+    if (outbox === undefined) return { kind: 'failed', failure: 'permanent', error }
+    const record = originRecord(subject)
+    const letter = { consumer: name, envelope: subject.envelope, record, ...known, ...causeOf(error) }
+    const outcome = await rerun(signal, () =>
+      this.#run(subject, {
+        decide: async (connection) => {
+          const decision = await this.decide(connection, subject)
+          if (decision.answer) await forwardThroughOutbox(connection, outbox, letter, tier)
+          return decision
+        },
+        work: () => Promise.resolve(),
+      }),
+    )
+    const isRefused = outcome.kind === 'failed' && refusedData.test(sqlState(outcome.error) ?? '')
+    return isRefused ? { ...outcome, failure: 'permanent' } : outcome
+  }
+
   async giveUp(event: GivenUp): Promise<EffectOutcome> {
     const { subject } = event
     return await buryEvent(this.options, event, (work) =>
@@ -150,7 +177,7 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     return { kind: 'handled', duplicates: new Set(subjects.filter((subject) => !isFresh.has(subject))) }
   }
 
-  /** Whether the event is new. First statement of its transaction. */
+  /** Whether the event is new. First in its transaction. */
   protected abstract decide(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>>
   /** Those that are new. First statement of their transaction. */
   protected abstract decideTogether(

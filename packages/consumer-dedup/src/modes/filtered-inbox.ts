@@ -49,6 +49,8 @@ export class FilteredInboxPartition<Tx> extends InboxPartition<Tx> {
 
   override async attempt(attempt: Attempt<DatabaseContext<Tx>>): Promise<EffectOutcome> {
     const { subject } = attempt
+    // Whether a copy in a retry topic is still to be handled only the database knows.
+    if (subject.retried !== undefined) return await super.attempt(attempt)
     // What has failed before has rows that end with it.
     const isKnown =
       this.attempts.of(subject.mark) === undefined && (await this.#knows([subject])).has(subject)

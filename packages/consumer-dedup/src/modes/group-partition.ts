@@ -4,7 +4,8 @@ import { causeOf, type DeadLetter } from '../failing/dead-letter.js'
 import type { ResolvedGroupOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
 import type { PartitionKey } from '../positions/position-store.js'
-import type { Attempt, EffectOutcome, GivenUp, PartitionEffects } from './partition-effects.js'
+import { originRecord } from '../retrying/origin-record.js'
+import type { Attempt, EffectOutcome, GivenUp, PartitionEffects, Subject } from './partition-effects.js'
 
 const noBackends: readonly number[] = []
 
@@ -37,12 +38,10 @@ export abstract class GroupPartition<Context> implements PartitionEffects<Contex
   abstract attempt(attempt: Attempt<Context>): Promise<EffectOutcome>
 
   async giveUp({ subject, known, error }: GivenUp): Promise<EffectOutcome> {
-    const { deadLetterTopic, exhausted, name } = this.options
+    const { deadLetterTopic, exhausted } = this.options
     const { record, envelope } = subject
-    if (deadLetterTopic !== undefined) {
-      const letter = { consumer: name, envelope, record, ...known, ...causeOf(error) }
-      return await this.bury(letter, deadLetterTopic)
-    }
+    if (deadLetterTopic !== undefined)
+      return await this.bury(this.letter({ subject, known, error }), deadLetterTopic, subject)
     if (exhausted === 'skip') return { kind: 'handled' }
     return {
       kind: 'failed',
@@ -70,5 +69,11 @@ export abstract class GroupPartition<Context> implements PartitionEffects<Contex
   }
 
   /** Writes the dead letter. Never throws. */
-  protected abstract bury(letter: DeadLetter, topic: string): Promise<EffectOutcome>
+  protected abstract bury(letter: DeadLetter, topic: string, subject: Subject): Promise<EffectOutcome>
+
+  protected letter({ subject, known, error }: Pick<GivenUp, 'subject' | 'known' | 'error'>): DeadLetter {
+    const { envelope } = subject
+    const record = originRecord(subject)
+    return { consumer: this.options.name, envelope, record, ...known, ...causeOf(error) }
+  }
 }

@@ -1,6 +1,7 @@
 import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
 import { insertMark } from '../sql/insert-mark.js'
 import { insertMarks } from '../sql/insert-marks.js'
+import { takeRetried } from '../retrying/open-retries.js'
 import { DatabasePartition, type Decision } from './database-partition.js'
 import type { Subject } from './partition-effects.js'
 
@@ -9,7 +10,9 @@ import type { Subject } from './partition-effects.js'
  * event, so an event that comes again at another offset, from another topic or after a restore takes effect once, too.
  */
 export class InboxPartition<Tx> extends DatabasePartition<Tx> {
-  protected async decide(connection: SqlConnection, { mark }: Subject): Promise<Decision<boolean>> {
+  protected async decide(connection: SqlConnection, { mark, retried }: Subject): Promise<Decision<boolean>> {
+    // The mark of the event is there since it was sent on.
+    if (retried !== undefined) return await takeRetried(connection, this.options.name, retried, this.position)
     const { rows } = await connection.query<{ alive: number; inserted: number; backend: number }>(
       insertMark,
       [this.position.token, this.options.name, mark.source, mark.id, mark.eventAt],

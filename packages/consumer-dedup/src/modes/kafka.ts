@@ -1,19 +1,25 @@
-import { faultPoint, OutboxError, type AnyTopic } from '@oncebox/core'
-import { KafkaFailure, type ConsumedOffsets } from '@oncebox/kafka'
+import { faultPoint, type AnyTopic } from '@oncebox/core'
+import type { ConsumedOffsets } from '@oncebox/kafka'
 import type { KafkaContext, Send } from '../event.js'
 import { deadLetterRecord } from '../failing/dead-letter-record.js'
 import type { DeadLetter } from '../failing/dead-letter.js'
 import { classifyHandlerError } from '../failing/failure.js'
 import type { ResolvedKafkaModeOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
+import { retryOutput } from '../retrying/retry-output.js'
 import type { Output } from '../sending/output.js'
+import { isRefused } from '../sending/refused.js'
 import { SentEvents } from '../sending/send.js'
 import type { TransactionalSender } from '../sending/transactional-sender.js'
 import { GroupPartition } from './group-partition.js'
-import type { Attempt, BatchAttempt, BatchOutcome, EffectOutcome } from './partition-effects.js'
-
-/** Refused before anything is sent. */
-const refused = ['KAFKA_RECORD_TOO_LARGE', 'CONSUMER_OPTIONS_INVALID'] as const
+import type {
+  Attempt,
+  BatchAttempt,
+  BatchOutcome,
+  EffectOutcome,
+  Forwarding,
+  Subject,
+} from './partition-effects.js'
 
 /** What a transaction names of the member that makes it (KIP-447). */
 type Member = Pick<ConsumedOffsets, 'groupId' | 'generationId' | 'memberId' | 'groupInstanceId'>
@@ -62,8 +68,13 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
     await this.#sender.close()
   }
 
-  protected async bury(letter: DeadLetter, topic: string): Promise<EffectOutcome> {
-    return await this.#commit([deadLetterRecord(topic, letter)], letter.record.offset + 1n)
+  async forward(event: Forwarding): Promise<EffectOutcome> {
+    await faultPoint('consumer.forwarding')
+    return await this.#commit([retryOutput(this.letter(event), event.tier)], event.subject.record.offset + 1n)
+  }
+
+  protected async bury(letter: DeadLetter, topic: string, { record }: Subject): Promise<EffectOutcome> {
+    return await this.#commit([deadLetterRecord(topic, letter)], record.offset + 1n)
   }
 
   async #process(next: bigint, work: (send: Send<Topics>) => Promise<void>): Promise<EffectOutcome> {
@@ -83,12 +94,8 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
     try {
       await this.#sender.send({ outputs, offsets: { ...this.#member, offsets: [this.position.at(next)] } })
     } catch (error) {
-      // A record that no attempt makes smaller, or a partition that is not there; all else is Kafka's: the offsets are read again, and tell what became of it.
-      const failure =
-        refused.some((code) => OutboxError.is(error, code)) && !(error instanceof KafkaFailure)
-          ? 'permanent'
-          : 'unavailable'
-      return { kind: 'failed', failure, error }
+      // All but a refusal is Kafka's: the offsets are read again, and tell what became of it.
+      return { kind: 'failed', failure: isRefused(error) ? 'permanent' : 'unavailable', error }
     }
     this.position.moved(next)
     await faultPoint('consumer.offset.committed')

@@ -4,12 +4,16 @@ import type { FailureKind } from '../failing/failure.js'
 import type { PartitionKey } from '../positions/position-store.js'
 import type { MarkKey } from '../records/mark-key.js'
 import type { ConsumerRecord } from '../records/record.js'
+import type { Retried } from '../retrying/retry-copy.js'
+import type { Tier } from '../retrying/tiers.js'
 
 /** An event in hand. */
 export interface Subject {
   readonly record: ConsumerRecord
   readonly envelope: Envelope
   readonly mark: MarkKey
+  /** Of an event in a retry topic. */
+  readonly retried?: Retried | undefined
 }
 
 /** What became of one try. */
@@ -51,6 +55,11 @@ export interface GivenUp {
   readonly error: unknown
 }
 
+/** An event whose next attempt is from a retry topic. */
+export interface Forwarding extends GivenUp {
+  readonly tier: Tier
+}
+
 /**
  * What one mode does with the events of one partition: what takes effect together with what, and where the position is
  * kept. Everything in memory here is worth only as much as its last compare and set: any doubt, and the owner throws
@@ -76,6 +85,11 @@ export interface PartitionEffects<Context> {
   attemptTogether?(attempt: BatchAttempt<Context>): Promise<BatchOutcome>
   /** Puts the event into the queue of its key, to be tried later. Never throws. Absent where a mode has no such queue. */
   park?(event: GivenUp): Promise<EffectOutcome>
+  /**
+   * Sends the event to a retry topic. Never throws: `permanent` says that it cannot be sent there. Absent where a mode does
+   * not answer for that.
+   */
+  forward?(event: Forwarding): Promise<EffectOutcome>
   /** Keeps the event where a person finds it. Never throws. */
   giveUp(event: GivenUp): Promise<EffectOutcome>
   /**

@@ -1,4 +1,5 @@
 import { faultPoint, type SqlConnection } from '@oncebox/core'
+import { takeRetried } from '../retrying/open-retries.js'
 import { DatabasePartition, type Decision } from './database-partition.js'
 import type { Subject } from './partition-effects.js'
 
@@ -9,9 +10,14 @@ import type { Subject } from './partition-effects.js'
  * two events.
  */
 export class PositionPartition<Tx> extends DatabasePartition<Tx> {
-  protected async decide(connection: SqlConnection, { record }: Subject): Promise<Decision<boolean>> {
+  protected async decide(
+    connection: SqlConnection,
+    { record, retried }: Subject,
+  ): Promise<Decision<boolean>> {
     const backend = await this.position.moveInside(connection, record.offset + 1n)
     await faultPoint('consumer.position.moved')
+    // By offset alone a copy would take effect again that a restored database has handled anew from its topic.
+    if (retried !== undefined) return await takeRetried(connection, this.options.name, retried, this.position)
     return { answer: true, backend }
   }
 

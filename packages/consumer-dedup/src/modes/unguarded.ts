@@ -5,9 +5,12 @@ import { deadLetterRecord } from '../failing/dead-letter-record.js'
 import { classifyHandlerError } from '../failing/failure.js'
 import type { ResolvedGroupOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
+import { retryOutput } from '../retrying/retry-output.js'
+import type { Output } from '../sending/output.js'
+import { isRefused } from '../sending/refused.js'
 import type { TransactionalSender } from '../sending/transactional-sender.js'
 import { GroupPartition } from './group-partition.js'
-import type { Attempt, BatchAttempt, BatchOutcome, EffectOutcome } from './partition-effects.js'
+import type { Attempt, BatchAttempt, BatchOutcome, EffectOutcome, Forwarding } from './partition-effects.js'
 
 /** The handler, and nothing that ties its effect to the position: what is written when decides what a crash may do. */
 export abstract class UnguardedPartition<Context extends HandlerContext> extends GroupPartition<Context> {
@@ -23,12 +26,22 @@ export abstract class UnguardedPartition<Context extends HandlerContext> extends
     await this.#letters.close()
   }
 
+  /** The offset is committed behind it: a crash between the two sends it twice. */
+  async forward(event: Forwarding): Promise<EffectOutcome> {
+    await faultPoint('consumer.forwarding')
+    return await this.sendLetter(retryOutput(this.letter(event), event.tier))
+  }
+
   protected async bury(letter: DeadLetter, topic: string): Promise<EffectOutcome> {
+    return await this.sendLetter(deadLetterRecord(topic, letter))
+  }
+
+  protected async sendLetter(output: Output): Promise<EffectOutcome> {
     try {
-      await this.#letters.send({ outputs: [deadLetterRecord(topic, letter)] })
+      await this.#letters.send({ outputs: [output] })
       return { kind: 'handled' }
     } catch (error) {
-      return { kind: 'failed', failure: 'unavailable', error }
+      return { kind: 'failed', failure: isRefused(error) ? 'permanent' : 'unavailable', error }
     }
   }
 

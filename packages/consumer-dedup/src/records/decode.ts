@@ -87,6 +87,10 @@ function madeUpEnvelope({ topicId, partition, offset, envelope }: ConsumerRecord
 const isStorable = ({ id, source, type }: Envelope): boolean => fits(id) && fits(source) && fits(type)
 const fits = (value: string): boolean => value.length > 0 && value.length <= 255 && !value.includes('\u0000')
 
+/** Of a record in a retry topic that no consumer has sent there. */
+export const notACopy = (record: ConsumerRecord): OutboxError =>
+  invalid(record, 'it has no headers oncebox-retry-*, which the copy of an event in a retry topic has')
+
 const invalid = (record: ConsumerRecord, problem: string, details: object = {}): OutboxError =>
   new OutboxError(
     'CONSUMER_EVENT_INVALID',

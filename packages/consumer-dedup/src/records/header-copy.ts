@@ -11,23 +11,16 @@ export function copyHeaders(headers: HeaderBag): Record<string, HeaderCopy[]> {
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue
     const values = typeof value === 'string' || value instanceof Uint8Array ? [value] : value
-    copies[name.replaceAll('\u0000', '\uFFFD')] = values.map(copyValue)
+    copies[name.replaceAll('\u0000', '\uFFFD')] = values.map(copyBytes)
   }
   return copies
 }
 
 export function readHeaderCopies(copies: Readonly<Record<string, readonly HeaderCopy[]>>): HeaderBag {
-  return Object.fromEntries(
-    Object.entries(copies).map(([name, values]) => [
-      name,
-      values.map((value) =>
-        typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value.base64, 'base64'),
-      ),
-    ]),
-  )
+  return Object.fromEntries(Object.entries(copies).map(([name, values]) => [name, values.map(readBytes)]))
 }
 
-function copyValue(value: Uint8Array | string): HeaderCopy {
+export function copyBytes(value: Uint8Array | string): HeaderCopy {
   const bytes = Buffer.from(value)
   if (!bytes.includes(0)) {
     try {
@@ -38,3 +31,6 @@ function copyValue(value: Uint8Array | string): HeaderCopy {
   }
   return { base64: bytes.toString('base64') }
 }
+
+export const readBytes = (copy: HeaderCopy): Buffer =>
+  typeof copy === 'string' ? Buffer.from(copy, 'utf8') : Buffer.from(copy.base64, 'base64')

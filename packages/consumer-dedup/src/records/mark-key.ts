@@ -19,6 +19,11 @@ export function markKeyOf(envelope: Pick<Envelope, 'id' | 'source' | 'time'>): M
   return { source: envelope.source, id, eventAt: eventTime(envelope) }
 }
 
+/** The key of what is known of an event in a retry topic, while what is known of the event itself is kept under its own. */
+export function markKeyOfTier(envelope: Pick<Envelope, 'id' | 'source' | 'time'>, tier: number): MarkKey {
+  return { ...markKeyOf(envelope), id: hashToUuid(`${envelope.id}\nretry ${tier}`) }
+}
+
 /** The time inside the UUID v7, else the emitter's time, else the epoch. Never the record's or the clock's time. */
 function eventTime({ id, time }: Pick<Envelope, 'id' | 'time'>): Date {
   if (uuid.test(id) && isVersion7(id)) return clamp(Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16))

@@ -7,3 +7,7 @@ export const text = (bytes: Uint8Array): string => storable(decoder.decode(bytes
 export function storable(value: string, lengthMax = Number.POSITIVE_INFINITY): string {
   return value.replaceAll('\u0000', '\uFFFD').slice(0, lengthMax)
 }
+
+/** No longer than `lengthMax`, and well-formed: what is cut inside a pair of surrogates is no text for jsonb. */
+export const bounded = (value: string, lengthMax: number): string =>
+  Buffer.from(storable(value, lengthMax)).toString()

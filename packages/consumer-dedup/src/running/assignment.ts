@@ -5,6 +5,7 @@ import type { PartitionLag } from '../lag/partition-lag.js'
 import type { Generation, Mode } from '../modes/mode.js'
 import type { ResolvedCommonOptions } from '../resolved-options.js'
 import type { Reporter } from '../report.js'
+import { duePart } from '../retrying/due-part.js'
 import { Partition, type Runners } from './partition.js'
 import type { Pauses } from './pauses.js'
 
@@ -187,16 +188,22 @@ export class Assignment<Context> {
     return false
   }
 
-  async #handle(batch: FetchedBatch): Promise<void> {
-    const partition = this.#partitions.get(nameOf(batch))
+  async #handle(fetched: FetchedBatch): Promise<void> {
+    const name = nameOf(fetched)
+    const partition = this.#partitions.get(name)
     if (partition === undefined) return
+    const isRetryTopic = this.#options.tiers?.of(fetched.topic) !== undefined
+    const { batch, waitMs } = isRetryTopic
+      ? duePart(fetched, Date.now())
+      : { batch: fetched, waitMs: undefined }
     this.#inHand.add(partition)
     try {
       const { signal: ended } = this.#ended
       await partition.handle(batch, () => ended.aborted || this.#pauses.has(batch), ended)
       // Paused inside the batch: what is left of it is fetched again.
       if (partition.next !== batch.nextOffset) this.#loop.seek(batch, partition.next)
-      this.#doubts.delete(nameOf(batch))
+      this.#doubts.delete(name)
+      if (waitMs !== undefined) this.#hold(partition, waitMs)
     } catch (error) {
       if (partition.signal.aborted) return
       if (OutboxError.is(error) && final.has(error.code)) return this.#hooks.onFatal(error)
@@ -204,6 +211,22 @@ export class Assignment<Context> {
     } finally {
       this.#inHand.delete(partition)
     }
+  }
+
+  /** What is not due yet waits in Kafka: it holds no place of a partition that has something to do, and no memory. */
+  #hold(partition: Partition<Context>, waitMs: number): void {
+    const { key, next } = partition
+    this.#loop.pause([key])
+    this.#loop.seek(key, next)
+    const signal = AbortSignal.any([this.#ended.signal, partition.signal])
+    this.#start(
+      delay(waitMs, signal).then(
+        () => {
+          if (!this.#pauses.has(key)) this.#loop.resume([key])
+        },
+        () => undefined,
+      ),
+    )
   }
 
   #halted(at: PartitionAddress, error: unknown): void {

@@ -13,6 +13,7 @@ import type { PartitionLag } from '../lag/partition-lag.js'
 import type { Background, Mode } from '../modes/mode.js'
 import { eventsTogetherMax, type ResolvedCommonOptions } from '../resolved-options.js'
 import type { Reporter } from '../report.js'
+import { createRetryTopics } from '../retrying/create-retry-topics.js'
 import { Assignment, revoked } from './assignment.js'
 import { BatchRunner } from './batch-runner.js'
 import { EventRunner } from './event-runner.js'
@@ -139,8 +140,9 @@ export class ConsumerRun<Context> {
   }
 
   async #join(signal: AbortSignal): Promise<void> {
-    const client = await this.#connect(signal)
+    const client = await this.#whileWanted(signal, () => connectKafka(this.#options.kafka, { signal }))
     this.#client = client
+    await this.#whileWanted(signal, () => createRetryTopics(client, this.#options, signal))
     const { group, topics, assign, groupInstanceId } = this.#options
     const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = this.#options
     this.#member = joinGroup(client, {
@@ -160,10 +162,10 @@ export class ConsumerRun<Context> {
   }
 
   /** Tries for as long as it is wanted, unless nothing but a person can help. */
-  async #connect(signal: AbortSignal): Promise<KafkaClient> {
+  async #whileWanted<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
     for (let failures = 1; ; failures += 1) {
       try {
-        return await connectKafka(this.#options.kafka, { signal })
+        return await work()
       } catch (error) {
         signal.throwIfAborted()
         if (OutboxError.is(error) && !error.retriable) {

@@ -1,4 +1,4 @@
-import { delay, faultPoint, nextDelayMs } from '@oncebox/core'
+import { delay, faultPoint, nextDelayMs, OutboxError, type Envelope } from '@oncebox/core'
 import type { ConsumedRecord } from '@oncebox/kafka'
 import type { Attempts } from '../failing/attempts.js'
 import { causeOf } from '../failing/dead-letter.js'
@@ -6,14 +6,15 @@ import { holdsPartition } from '../failing/failure.js'
 import { handlerKilled } from '../failing/handler-killed.js'
 import { rerun } from '../failing/rerun.js'
 import type { Handlers } from '../handlers.js'
-import type { EffectOutcome, PartitionEffects } from '../modes/partition-effects.js'
+import type { EffectOutcome, Forwarding, PartitionEffects } from '../modes/partition-effects.js'
 import type { ResolvedCommonOptions } from '../resolved-options.js'
 import { keyParked } from '../parking/parking-lot.js'
 import { consumedEvent } from '../records/consumed-event.js'
-import { decode } from '../records/decode.js'
-import { markKeyOf } from '../records/mark-key.js'
+import { decode, envelopeOf, notACopy } from '../records/decode.js'
+import { markKeyOf, markKeyOfTier } from '../records/mark-key.js'
 import { recordOf } from '../records/record.js'
 import type { Reporter } from '../report.js'
+import { readRetryCopy } from '../retrying/retry-copy.js'
 import { inDoubt, orInDoubt } from './in-doubt.js'
 import { Turn } from './turn.js'
 import type { DecodedSubject } from '../records/decoded-subject.js'
@@ -52,17 +53,41 @@ export class EventRunner<Context> {
     consumed: ConsumedRecord,
     options: RunOptions,
   ): Promise<void> {
-    const record = recordOf(effects.key, consumed)
-    const topic = this.#options.topics.get(record.topic)
+    const found = recordOf(effects.key, consumed)
+    const topic = this.#options.topics.get(found.topic)
     if (topic === undefined) return
+    const copy = this.#options.tiers?.of(found.topic) === undefined ? undefined : readRetryCopy(found)
+    if (copy === 'none') {
+      const envelope = envelopeOf(found)
+      const subject = { record: found, envelope, mark: markKeyOf(envelope) }
+      return await this.#giveUp(effects, subject, never, notACopy(found), options.signal)
+    }
+    const { record, retried } = copy ?? { record: found, retried: undefined }
     const decoded = await decode(topic, record, (type) => this.#handlers.has(type))
-    const subject = { record, envelope: decoded.envelope, mark: markKeyOf(decoded.envelope) }
+    const { envelope } = decoded
+    const mark = retried === undefined ? markKeyOf(envelope) : markKeyOfTier(envelope, retried.tier)
+    const subject = { record, envelope, mark, retried }
     switch (decoded.kind) {
       case 'skipped':
-        this.#report.skipped(record, decoded.envelope)
+        // It had a handler when it was sent here.
+        if (retried !== undefined)
+          return await this.#giveUp(
+            effects,
+            subject,
+            triedBefore(subject, never),
+            handlerGone(envelope),
+            options.signal,
+          )
+        this.#report.skipped(record, envelope)
         return
       case 'invalid':
-        return await this.#giveUp(effects, subject, never, decoded.error, options.signal)
+        return await this.#giveUp(
+          effects,
+          subject,
+          triedBefore(subject, never),
+          decoded.error,
+          options.signal,
+        )
       case 'event':
         return await this.#runEvent(effects, { ...subject, payload: decoded.payload }, options)
     }
@@ -99,10 +124,13 @@ export class EventRunner<Context> {
         known = await orInDoubt(effects.attempts.startAlone(mark))
         await faultPoint('consumer.attempt.started')
         alone.isStarted = true
-        if (known.kills >= this.#options.killsMax)
-          return await this.#giveUp(effects, subject, known, handlerKilled(subject, known), signal)
+        if (known.kills >= this.#options.killsMax) {
+          const error = handlerKilled(subject, known)
+          return await this.#giveUp(effects, subject, triedBefore(subject, known), error, signal)
+        }
       }
-      const attempt = known.attempts + 1
+      const tried = triedBefore(subject, known)
+      const attempt = tried.attempts + 1
       const outcome = await rerun(signal, () => this.#attempt(effects, subject, attempt, signal))
       if (outcome.kind !== 'failed') {
         effects.attempts.forget(mark)
@@ -110,12 +138,13 @@ export class EventRunner<Context> {
       }
       if (holdsPartition(outcome.failure)) throw inDoubt(outcome.error)
       if (outcome.failure === 'permanent')
-        return await this.#giveUp(effects, subject, { ...known, attempts: attempt }, outcome.error, signal)
+        return await this.#giveUp(effects, subject, { ...tried, attempts: attempt }, outcome.error, signal)
       if (signal.aborted) throw signal.reason
       known = await orInDoubt(effects.attempts.fail(mark, causeOf(outcome.error)))
       alone.isStarted = false
-      if (known.attempts >= this.#options.attemptsMax)
-        return await this.#parkOrGiveUp(effects, subject, known, outcome.error, signal)
+      // A tier is one attempt: the next one is that of the next tier.
+      if (known.attempts >= (subject.retried === undefined ? this.#options.attemptsMax : 1))
+        return await this.#tryLater(effects, subject, triedBefore(subject, known), outcome.error, signal)
       this.#report.retrying(record, envelope, attempt, outcome.error)
       await delay(nextDelayMs(this.#options.backoff, known.attempts), signal).catch(() => undefined)
     }
@@ -145,13 +174,15 @@ export class EventRunner<Context> {
   }
 
   /** No attempt in its turn is left. */
-  async #parkOrGiveUp(
+  async #tryLater(
     effects: PartitionEffects<Context>,
     subject: Subject,
     known: Attempts,
     error: unknown,
     signal: AbortSignal,
   ): Promise<void> {
+    const tier = this.#options.tiers?.behind(subject.record.topic)
+    if (tier !== undefined) return await this.#forward(effects, { subject, known, error, signal, tier })
     if (this.#options.parking === undefined || effects.park === undefined)
       return await this.#giveUp(effects, subject, known, error, signal)
     const outcome = await effects.park({ subject, known, error, signal })
@@ -160,6 +191,19 @@ export class EventRunner<Context> {
     const { record, envelope } = subject
     if (outcome.kind === 'duplicate') this.#report.duplicate(record, envelope, known.attempts)
     else this.#report.parked(record, envelope, known.attempts, error)
+  }
+
+  async #forward(effects: PartitionEffects<Context>, event: Forwarding): Promise<void> {
+    const { subject, known, error, signal, tier } = event
+    const { record, envelope, mark } = subject
+    const outcome = await effects.forward?.(event)
+    // It fits no retry topic, and never will.
+    if (outcome === undefined || (outcome.kind === 'failed' && outcome.failure === 'permanent'))
+      return await this.#giveUp(effects, subject, known, error, signal)
+    if (outcome.kind === 'failed') throw inDoubt(outcome.error)
+    effects.attempts.forget(mark)
+    if (outcome.kind === 'duplicate') this.#report.duplicate(record, envelope, known.attempts)
+    else this.#report.forwarded(record, envelope, known.attempts, error, tier.topic)
   }
 
   async #giveUp(
@@ -178,3 +222,12 @@ export class EventRunner<Context> {
     else this.#report.duplicate(record, envelope, known.attempts)
   }
 }
+
+/** Attempts in the topics before count, too. */
+const triedBefore = ({ retried }: Pick<Subject, 'retried'>, { attempts, kills }: Attempts): Attempts => ({
+  attempts: attempts + (retried?.attempts ?? 0),
+  kills,
+})
+
+const handlerGone = ({ type }: Envelope): OutboxError =>
+  new OutboxError('CONSUMER_HANDLER_MISSING', `no handler for ${type}`)

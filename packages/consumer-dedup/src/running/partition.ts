@@ -44,13 +44,13 @@ export class Partition<Context> {
   readonly effects: PartitionEffects<Context>
   readonly signal: AbortSignal
   readonly #controller = new AbortController()
-  readonly #options: Pick<ResolvedCommonOptions, 'position'>
+  readonly #options: Pick<ResolvedCommonOptions, 'position' | 'tiers'>
   readonly #runners: Runners<Context>
   readonly #aloneUntil: bigint
   #next: bigint
 
   constructor(
-    options: Pick<ResolvedCommonOptions, 'position'>,
+    options: Pick<ResolvedCommonOptions, 'position' | 'tiers'>,
     runners: Runners<Context>,
     effects: PartitionEffects<Context>,
   ) {
@@ -185,10 +185,11 @@ export class Partition<Context> {
   /** Together where that is possible, else one. */
   async #handleSome(records: readonly ConsumedRecord[], at: number, end: bigint): Promise<number> {
     const { events, batches, eventsTogetherMax } = this.#runners
+    const isRetried = this.#options.tiers?.of(this.key.topic) !== undefined
     const first = records[at]
     if (first === undefined) return 1
     const alone = first.offset < this.#aloneUntil
-    if (!alone && eventsTogetherMax > 1 && first.offset >= this.#oneByOneUntil) {
+    if (!alone && !isRetried && eventsTogetherMax > 1 && first.offset >= this.#oneByOneUntil) {
       const together = records.slice(at, at + eventsTogetherMax)
       // Behind the last one of the batch there may be markers: the position passes them with it.
       const next = at + together.length === records.length ? end : (together.at(-1)?.offset ?? 0n) + 1n

@@ -8,6 +8,7 @@ import {
 import { createTopic, randomName, sharedStack, type TestDatabase } from '@internal/stack'
 import { createRedisDedup } from '@oncebox/consumer-dedup/redis'
 import { connectKafka, readPartition, type ConsumedRecord } from '@oncebox/kafka'
+import { createRelay } from '@oncebox/relay'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import {
@@ -22,12 +23,15 @@ import {
   type Sent,
 } from '../fixture.js'
 
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
+
 export type Conduct = Partial<
   Pick<
     ProgramSettings,
     | 'batches'
     | 'options'
     | 'parking'
+    | 'tiers'
     | 'failing'
     | 'killAtValue'
     | 'killInQueueAtValue'
@@ -35,6 +39,28 @@ export type Conduct = Partial<
     | 'group'
   >
 >
+
+interface Place {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: string
+}
+
+interface Letter {
+  readonly id: string
+  readonly attempts: number
+  readonly place: Place
+}
+
+interface Try {
+  readonly attempt: number
+  readonly place: Place
+  readonly origin: Place | null
+  readonly atMs: number
+}
+
+export const headerOf = ({ headers }: ConsumedRecord, name: string): string =>
+  String(headers.find(([one]) => one === name)?.[1])
 
 export class Bed implements AsyncDisposable {
   readonly #mode: ModeUnderTest
@@ -77,6 +103,19 @@ export class Bed implements AsyncDisposable {
     this.orders = orders
     this.deadLetterTopic = deadLetterTopic
     this.pool = new pg.Pool({ connectionString: database.url, max: 2 })
+  }
+
+  /** Publishes what consumers put into the outbox; nothing where a mode has none. */
+  async startRelay(): Promise<AsyncDisposable> {
+    if (!this.#mode.remembersAttempts) return { [Symbol.asyncDispose]: () => Promise.resolve() }
+    const relay = createRelay({
+      name: this.name,
+      db: { connectionString: this.#database.url },
+      kafka: { brokers: brokers() },
+      logger: silent,
+    })
+    await relay.start()
+    return relay
   }
 
   publish(sent: readonly Sent[]): Promise<void> {
@@ -122,30 +161,45 @@ export class Bed implements AsyncDisposable {
         (line) => JSON.parse(line) as EffectRow,
       ) // what the program writes
     if (this.#mode.mode !== 'kafka') return await effects(this.pool)
-    return (await this.#records(this.#outputTopic)).map(({ value }) => JSON.parse(String(value)) as EffectRow) // what the program sends
+    return (await this.records(this.#outputTopic)).map(({ value }) => JSON.parse(String(value)) as EffectRow) // what the program sends
   }
 
   /** Ids of the dead letters. */
   async deadLetters(): Promise<string[]> {
-    return (await this.#letters()).map(({ id }) => id)
+    return (await this.letters()).map(({ id }) => id)
   }
 
   /** By id of the event. */
   async attemptsOfDeadLetters(): Promise<ReadonlyMap<string, number>> {
-    return new Map((await this.#letters()).map(({ id, attempts }) => [id, attempts]))
+    return new Map((await this.letters()).map(({ id, attempts }) => [id, attempts]))
   }
 
-  async #letters(): Promise<readonly { readonly id: string; readonly attempts: number }[]> {
+  /** The dead letters, with where their events came in. */
+  async letters(): Promise<readonly Letter[]> {
     if (this.#mode.remembersAttempts)
       return (
-        await this.pool.query<{ id: string; attempts: number }>(
-          `select event_id as id, attempts from inbox.parked where state = 'dead'`,
+        await this.pool.query<Letter>(
+          `select event_id as id, attempts,
+                  jsonb_build_object('topic', topic, 'partition', partition, 'offset', "offset"::text) as place
+             from inbox.parked where state = 'dead'`,
         )
       ).rows
-    return (await this.#records(this.deadLetterTopic)).map(({ headers }) => {
-      const header = (name: string): string => String(headers.find(([one]) => one === name)?.[1])
-      return { id: header('ce_id'), attempts: Number(header('oncebox-dlt-attempts')) }
-    })
+    return (await this.records(this.deadLetterTopic)).map((record) => ({
+      id: headerOf(record, 'ce_id'),
+      attempts: Number(headerOf(record, 'oncebox-dlt-attempts')),
+      place: {
+        topic: headerOf(record, 'kafka_dlt-original-topic'),
+        partition: Number(headerOf(record, 'oncebox-dlt-original-partition')),
+        offset: headerOf(record, 'oncebox-dlt-original-offset'),
+      },
+    }))
+  }
+
+  /** The calls of a handler with this event, in their order. */
+  async tries(id: string): Promise<readonly Try[]> {
+    const columns = `attempt, place, origin, (extract(epoch from at) * 1000)::float8 as "atMs"`
+    return (await this.pool.query<Try>(`select ${columns} from tries where id = $1 order by number`, [id]))
+      .rows
   }
 
   /** Waits until every event has its effect, or, where effects may be lost, until nothing more comes. */
@@ -162,10 +216,12 @@ export class Bed implements AsyncDisposable {
     await this.#database.drop()
   }
 
-  async #records(topic: string): Promise<ConsumedRecord[]> {
+  /** What is in a topic. */
+  async records(topic: string, partitions = 1): Promise<ConsumedRecord[]> {
     await using client = await connectKafka({ brokers: brokers() })
     const records: ConsumedRecord[] = []
-    for await (const record of readPartition(client, { topic, partition: 0 })) records.push(record)
+    for (let partition = 0; partition < partitions; partition += 1)
+      for await (const record of readPartition(client, { topic, partition })) records.push(record)
     return records
   }
 }
