@@ -37,7 +37,13 @@ export {
   type FaultPoint,
 } from './fault-points.js'
 export { bytes, json, text, type PayloadCodec } from './payload-codec.js'
-export type { Database, SqlConnection, SqlResult, TransactionOptions } from './ports/database.js'
+export type {
+  Database,
+  SqlConnection,
+  SqlResult,
+  StatementOptions,
+  TransactionOptions,
+} from './ports/database.js'
 export type { Service, ServiceState } from './service.js'
 export {
   defineTopic,

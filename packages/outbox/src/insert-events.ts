@@ -4,6 +4,8 @@ import type { EventRow } from './event-row.js'
 
 // 8 parameters a row and one for the source; the protocol takes 65,535 in all.
 const rowsPerStatement = 1_000
+// Up to so many, the text is one of few, which the server may keep.
+const preparedRowsMax = 8
 
 /** The channel on which a relay listens for commits, where both sides are set to. */
 export const notifyChannel = 'oncebox_outbox'
@@ -30,7 +32,8 @@ export async function insertEvents(
     const parameters: unknown[] = [source]
     const insert = statement(page, parameters)
     const sql = notify ? notifying(insert) : insert
-    const result = await connection.query<{ txid: TransactionId }>(sql, parameters)
+    const prepare = page.length <= preparedRowsMax && page.every(({ occurredAt }) => occurredAt === null)
+    const result = await connection.query<{ txid: TransactionId }>(sql, parameters, { prepare })
     txid = result.rows[0]?.txid ?? txid
   }
   return txid

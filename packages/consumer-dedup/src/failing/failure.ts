@@ -27,6 +27,8 @@ export const holdsPartition = (failure: FailureKind): boolean =>
 const sqlStatePattern = /^[0-9FHPX][0-9A-Z]{4}$/
 const serializationFailure = '40001'
 const deadlockDetected = '40P01'
+// Somebody made the server forget its prepared statements (DISCARD ALL): the next run sends them whole.
+const statementForgotten = '26000'
 // Connection exceptions, shutdown, crash recovery, idle or session time-outs, no room for connections, read-only server.
 const databaseStates = /^(08|57P0|53|25006|25P03|58)/
 
@@ -75,5 +77,5 @@ const isHandlers = (error: unknown): boolean => handlerCodes.some((code) => Outb
 
 function isRunAgain(error: unknown): boolean {
   const state = sqlState(error)
-  return state === serializationFailure || state === deadlockDetected
+  return state === serializationFailure || state === deadlockDetected || state === statementForgotten
 }

@@ -16,6 +16,7 @@ export class InboxPartition<Tx> extends DatabasePartition<Tx> {
     const { rows } = await connection.query<{ alive: number; inserted: number; backend: number }>(
       insertMark,
       [this.position.token, this.options.name, mark.source, mark.id, mark.eventAt],
+      { prepare: true },
     )
     const row = rows[0]
     if (row === undefined || row.alive === 0) throw serverReplaced(this.options.name)
@@ -32,13 +33,17 @@ export class InboxPartition<Tx> extends DatabasePartition<Tx> {
       sources: readonly string[]
       ids: readonly string[]
       backend: number
-    }>(insertMarks, [
-      this.position.token,
-      this.options.name,
-      subjects.map(({ mark }) => mark.source),
-      subjects.map(({ mark }) => mark.id),
-      subjects.map(({ mark }) => mark.eventAt),
-    ])
+    }>(
+      insertMarks,
+      [
+        this.position.token,
+        this.options.name,
+        subjects.map(({ mark }) => mark.source),
+        subjects.map(({ mark }) => mark.id),
+        subjects.map(({ mark }) => mark.eventAt),
+      ],
+      { prepare: true },
+    )
     const row = rows[0]
     if (row === undefined || row.alive === 0) throw serverReplaced(this.options.name)
     const inserted = new Set(row.ids.map((id, index) => `${row.sources[index]}\n${id}`))

@@ -102,15 +102,11 @@ export class PositionStore {
     expected: bigint,
     { next, inHand }: StoredPosition,
   ): Promise<number> {
-    const { rows } = await connection.query<{ backend: number | null }>(movePosition, [
-      this.#consumer,
-      key.topicId,
-      key.partition,
-      String(expected),
-      String(next),
-      String(inHand),
-      token,
-    ])
+    const { rows } = await connection.query<{ backend: number | null }>(
+      movePosition,
+      [this.#consumer, key.topicId, key.partition, String(expected), String(next), String(inHand), token],
+      { prepare: true },
+    )
     const backend = rows[0]?.backend ?? null
     if (backend === null) throw positionLost(key, expected)
     return backend

@@ -28,7 +28,19 @@ export interface TransactionOptions {
 
 /** SQL with `$1` parameters, on PostgreSQL, whatever the driver. */
 export interface SqlConnection {
-  query<Row extends object>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>>
+  query<Row extends object>(
+    sql: string,
+    parameters?: readonly unknown[],
+    options?: StatementOptions,
+  ): Promise<SqlResult<Row>>
+}
+
+export interface StatementOptions {
+  /**
+   * The same text comes again and again: the server may keep it, parsed and planned. For statements with parameters, whose text is
+   * one of few. An adapter does that only where it is safe, never behind a pooler.
+   */
+  readonly prepare?: boolean
 }
 
 export interface SqlResult<Row> {

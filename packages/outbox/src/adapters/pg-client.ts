@@ -1,6 +1,7 @@
 /** A raw `pg` client: what it says about its transaction, and SQL on it that cannot slip out of that transaction. */
-import { OutboxError, type SqlConnection, type SqlResult } from '@oncebox/core'
+import { OutboxError, type SqlConnection, type SqlResult, type StatementOptions } from '@oncebox/core'
 import type { ClientBase } from 'pg'
+import { giveUpPrepared, learnDirectness, preparedName } from './prepared-statements.js'
 
 /** The client inside a transaction of `pg`, in progress. A `Pool` is no such thing, to the compiler and at run time. */
 export type PgTransaction = ClientBase
@@ -27,9 +28,13 @@ export async function runSql<Row extends object>(
   client: Pick<ClientBase, 'query'>,
   sql: string,
   parameters?: readonly unknown[],
+  name?: string,
 ): Promise<SqlResult<Row>> {
   // Without parameters the simple protocol is used, and only that takes several statements.
-  const answer = await client.query<Row>(sql, parameters === undefined ? undefined : [...parameters])
+  const answer =
+    parameters === undefined
+      ? await client.query<Row>(sql)
+      : await client.query<Row>({ ...(name !== undefined && { name }), text: sql, values: [...parameters] })
   const result = Array.isArray(answer) ? (answer.at(-1) as typeof answer) : answer
   return { rows: result.rows, rowCount: result.rowCount ?? 0 }
 }
@@ -85,13 +90,19 @@ export function insidePgClient(client: ClientBase, stillOpen: () => void = () =>
   const query = async <Row extends object>(
     sql: string,
     parameters?: readonly unknown[],
+    { prepare = false }: StatementOptions = {},
   ): Promise<SqlResult<Row>> => {
     stillOpen()
     assertInTransaction(client)
     try {
       const tail = tails.get(client)
-      if (tail === undefined && !isBusy(client)) return await runSql<Row>(client, sql, parameters)
-      const turn = afterTail(tail, client, stillOpen, () => runSql<Row>(client, sql, parameters))
+      const name = prepare ? preparedName(client, sql) : undefined
+      if (tail === undefined && !isBusy(client)) {
+        const result = await runSql<Row>(client, sql, parameters, name)
+        if (prepare) await learnDirectness(client)
+        return result
+      }
+      const turn = afterTail(tail, client, stillOpen, () => runSql<Row>(client, sql, parameters, name))
       tails.set(client, turn)
       try {
         return await turn
@@ -99,6 +110,7 @@ export function insidePgClient(client: ClientBase, stillOpen: () => void = () =>
         if (tails.get(client) === turn) tails.delete(client)
       }
     } catch (error) {
+      giveUpPrepared(client, error)
       throw translate(error)
     }
   }

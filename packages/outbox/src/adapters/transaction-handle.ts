@@ -45,10 +45,10 @@ export function insideTransaction(handle: unknown): SqlConnection {
 // Straight to the pg connection: `$1` stays as it is, a literal `?` needs no escape, and errors do not carry values.
 function insideKnex(trx: KnexTransaction): SqlConnection {
   return {
-    async query(sql, parameters) {
+    async query(sql, parameters, options) {
       const connection = await trx.client.acquireConnection() // of a transaction: always the same one
       assertOpen(trx)
-      return insidePgClient(connection, () => assertOpen(trx)).query(sql, parameters)
+      return insidePgClient(connection, () => assertOpen(trx)).query(sql, parameters, options)
     },
   }
 }
