@@ -27,6 +27,12 @@ export {
 } from './failing/consumer-letters.js'
 export type { ErrorMatch } from './failing/retry-rule.js'
 export type { ReplayResult } from './failing/replay.js'
+export {
+  createInboxDedup,
+  type InboxDedup,
+  type InboxDedupOptions,
+  type InboxEventKey,
+} from './inbox-dedup.js'
 export type { PartitionLag } from './lag/partition-lag.js'
 export { readConsumerLag, readGroupLag, type StandingPartition } from './lag/read-lag.js'
 export { inboxMigrations, migrateInbox } from './migrate.js'
