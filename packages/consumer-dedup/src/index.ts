@@ -24,6 +24,7 @@ export {
   type ConsumerLetterState,
   type LetterCount,
   type LetterSelection,
+  type NamedLetters,
 } from './failing/consumer-letters.js'
 export type { ErrorMatch } from './failing/retry-rule.js'
 export type { ReplayResult } from './failing/replay.js'

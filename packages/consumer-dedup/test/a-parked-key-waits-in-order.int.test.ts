@@ -3,6 +3,7 @@ import { databaseModes, type ConsumerProcess } from '@internal/contracts/consume
 import { randomName, type TestDatabase } from '@internal/stack'
 import type { FaultPoint } from '@oncebox/core'
 import type pg from 'pg'
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { Bed } from './contract/bed.js'
 import {
@@ -13,28 +14,42 @@ import {
   events,
   eventually,
   happens,
+  holdAt,
   inOrder,
   publish,
   type Sent,
 } from './fixture.js'
-import { effectConsumer, openPool } from './positions.js'
+import { effectConsumer, openPool, type Orders, type OrdersConsumer } from './positions.js'
 
-const once = { attemptsMax: 1, backoff: { minMs: 1, maxMs: 1 } }
+const inPlaceOnce = { attemptsMax: 1, backoff: { minMs: 1, maxMs: 1 } }
 const oneByOne = { batch: { eventsMax: 1 } }
-const parking: ParkKeyOptions = { delaysMs: [20, 40, 60], attemptsMax: 100, inPlace: once }
+const parking: ParkKeyOptions = { delaysMs: [20, 40, 60], attemptsMax: 100, inPlace: inPlaceOnce }
 
-async function openDatabase(): Promise<{ database: TestDatabase; pool: pg.Pool } & AsyncDisposable> {
-  const database = await createInboxDatabase()
-  const pool = openPool(database.url)
-  return {
-    database,
-    pool,
-    async [Symbol.asyncDispose]() {
-      await pool.end()
-      await database.drop()
-    },
+/** A database, and consumers that are stopped with it. */
+class Opened implements AsyncDisposable {
+  readonly pool: pg.Pool
+  readonly #database: TestDatabase
+  readonly #consumers: OrdersConsumer[] = []
+
+  constructor(database: TestDatabase) {
+    this.#database = database
+    this.pool = openPool(database.url, 12)
+  }
+
+  consume(orders: Orders, options: Parameters<typeof effectConsumer>[2]): OrdersConsumer {
+    const consumer = effectConsumer(orders, this.pool, options)
+    this.#consumers.push(consumer)
+    return consumer
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#consumers.map((consumer) => consumer.stop({ timeoutMs: 1_000 })))
+    await this.pool.end()
+    await this.#database.drop()
   }
 }
+
+const openDatabase = async (): Promise<Opened> => new Opened(await createInboxDatabase())
 
 /** Values of what waits, in the order in which it will run. */
 async function waiting(pool: Pick<pg.Pool, 'query'>): Promise<number[]> {
@@ -70,7 +85,7 @@ describe.each([
     const sent = events(30, { keys: 3 })
     await publish(orders, sent)
     let isBroken = true
-    const consumer = effectConsumer(orders, pool, {
+    const consumer = opened.consume(orders, {
       mode,
       batch: { eventsMax: batch },
       retry: parkKey(parking),
@@ -109,8 +124,8 @@ test.concurrent(
     await publish(orders, sent)
     let keylessFails = true
     const attempts: number[] = []
-    const consumer = effectConsumer(orders, pool, {
-      retry: parkKey({ delaysMs: [10, 20], inPlace: { ...once, attemptsMax: 2 } }),
+    const consumer = opened.consume(orders, {
+      retry: parkKey({ delaysMs: [10, 20], inPlace: { ...inPlaceOnce, attemptsMax: 2 } }),
       handle: (value) => {
         if (value === 4) attempts.push(value)
         if (value === 5) return Promise.reject(new PermanentError('never'))
@@ -154,7 +169,7 @@ test.concurrent(
     const sent = events(40, { keys: 20 })
     await publish(orders, sent)
     let isBroken = true
-    const consumer = effectConsumer(orders, pool, {
+    const consumer = opened.consume(orders, {
       retry: parkKey({ ...parking, keysMax: 3, eventsMax: 5 }),
       handle: () => (isBroken ? Promise.reject(new Error('not yet')) : Promise.resolve()),
     })
@@ -193,22 +208,32 @@ const points: readonly FaultPoint[] = [
   'consumer.commit.sent',
 ]
 
+/** Throws as often as it says. */
+function failsLess(fails: Map<number, number>, value: number): Promise<void> {
+  const times = fails.get(value) ?? 0
+  fails.set(value, times - 1)
+  return times > 0 ? Promise.reject(new Error(`value ${value} fails`)) : Promise.resolve()
+}
+
 describe.each(databaseModes)('in mode $name', (mode) => {
+  const inMode = mode.mode === 'position' ? 'position' : 'inbox'
+
   test.concurrent(
     'killed while it parks and while it drains, nothing is lost, doubled or out of order',
     { timeout: 180_000 },
     async () => {
       await using bed = await Bed.open(mode)
-      const sent = events(30 * points.length, { keys: 6 })
+      const sent = events(12 * points.length, { keys: 6 })
       const conduct = (turn: number) => ({
         batches: turn % 2 === 1,
-        parking: { ...parking, inPlace: { ...once, killsMax: 100 } },
+        parking: { ...parking, inPlace: { ...inPlaceOnce, killsMax: 100 } },
+        options: { sessionTimeoutMs: 1_000 },
         failing: Object.fromEntries(
-          sent.filter(({ value }) => value % 7 === 3).map(({ value }) => [value, 2]),
+          sent.filter(({ value }) => value % 5 === 3).map(({ value }) => [value, 2]),
         ),
       })
       for (const [turn, point] of points.entries()) {
-        await bed.publish(sent.slice(30 * turn, 30 * (turn + 1)))
+        await bed.publish(sent.slice(12 * turn, 12 * (turn + 1)))
         // The first that is parked has failed, those after it may have come behind it.
         const hit = point === 'consumer.parked' ? 1 : 2
         expect(await bed.start(conduct(turn), `${point}@${hit}:kill`).ended).toBe('SIGKILL')
@@ -225,143 +250,198 @@ describe.each(databaseModes)('in mode $name', (mode) => {
   )
 
   test.concurrent(
-    'two members park and drain while events of the same keys arrive: each key in its order',
-    { timeout: 180_000 },
-    async () => {
-      await using bed = await Bed.open(mode, 4)
-      const sent = events(200, { keys: 8 })
-      const conduct = {
-        group: bed.name,
-        parking: { ...parking, delaysMs: [1, 5] },
-        failing: Object.fromEntries(
-          sent.filter(({ value }) => value % 9 === 4).map(({ value }) => [value, 2]),
-        ),
-      }
-      const members = [bed.start(conduct), bed.start(conduct)]
-      for (let at = 0; at < sent.length; at += 40) await bed.publish(sent.slice(at, at + 40))
-      await bed.untilDone(sent)
-      await eventually(() => nothingWaits(bed.pool))
-      await end(members)
-      const found = await bed.effects()
-      expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
-      expect(inOrder(found)).toBe(true)
-    },
-  )
-
-  test.concurrent(
-    'an event that arrives while the last one of its queue ends does not stay behind',
-    { timeout: 120_000 },
-    async () => {
-      await using bed = await Bed.open(mode, 1)
-      const [first, second, ...rest] = events(5, { keys: 1 })
-      if (first === undefined || second === undefined) throw new Error('five events')
-      await bed.publish([first])
-      // Its effect is there and its queue is empty, but not committed; it stands still for less than its lease.
-      const draining = bed.start(
-        { parking, failing: { 0: 1 }, options: { sessionTimeoutMs: 20_000, ...oneByOne } },
-        'consumer.drain.ended:stop',
-      )
-      await eventually(
-        async () =>
-          (
-            await bed.pool.query(`select from pg_stat_activity where datname = current_database()
-             and state = 'idle in transaction' and query like '%inbox.parked_keys%'`)
-          ).rowCount === 1,
-      )
-      await bed.publish([second])
-      const live = bed.start({ parking, options: { sessionTimeoutMs: 20_000, ...oneByOne } })
-      const isParked = async (): Promise<boolean> => (await waiting(bed.pool)).length > 1
-      const isBlocked = isWaiting(bed.pool)
-      await eventually(async () => (await isBlocked()) || (await isParked()))
-      draining.kill('SIGCONT')
-      await bed.publish(rest)
-      await bed.untilDone([first, second, ...rest])
-      await eventually(() => nothingWaits(bed.pool))
-      await end([draining, live])
-      const found = await bed.effects()
-      expect(found.map(({ value }) => value)).toEqual([0, 1, 2, 3, 4])
-    },
-  )
-
-  test.concurrent.each([{ nextParks: true }, { nextParks: false }])(
-    'what somebody parked who had lost the partition already is not overtaken (the next one parks: $nextParks)',
-    { timeout: 120_000 },
-    async ({ nextParks }) => {
-      await using bed = await Bed.open(mode, 1)
-      const sent = events(6, { keys: 1 })
-      const zombie = bed.start(
-        {
-          parking: { ...parking, delaysMs: [3_000] },
-          failing: { 0: 1 },
-          options: { sessionTimeoutMs: 20_000, ...oneByOne },
-        },
-        'consumer.parked:stop',
-      )
-      await bed.publish(sent.slice(0, 3))
-      const idle = async (): Promise<boolean> =>
-        (
-          await bed.pool.query(`select from pg_stat_activity where datname = current_database()
-           and state = 'idle in transaction' and query like '%inbox.parked%'`)
-        ).rowCount === 1
-      await eventually(idle)
-      const next = bed.start({
-        ...(nextParks ? { parking } : {}),
-        options: { sessionTimeoutMs: 20_000, ...oneByOne },
-      })
-      await eventually(isWaiting(bed.pool))
-      zombie.kill('SIGCONT')
-      await bed.publish(sent.slice(3))
-      await bed.untilDone(sent)
-      await eventually(() => nothingWaits(bed.pool))
-      await end([zombie, next])
-      expect((await bed.effects()).map(({ value }) => value)).toEqual([0, 1, 2, 3, 4, 5])
-    },
-  )
-
-  test.concurrent(
     'a process that stands still while it drains loses its lease, and changes nothing when it wakes up',
     { timeout: 120_000 },
     async () => {
       await using bed = await Bed.open(mode, 1)
       const sent = events(6, { keys: 1 })
       await bed.publish(sent.slice(0, 3))
-      const zombie = bed.start({ parking, failing: { 0: 1 }, options: oneByOne }, 'consumer.drain.ended:stop')
+      const zombie = bed.start(
+        { parking, failing: { 0: 1 }, options: { ...oneByOne, sessionTimeoutMs: 1_000 } },
+        'consumer.drain.ended:stop',
+      )
       await eventually(async () => (await waiting(bed.pool)).length >= 1)
-      const next = bed.start({ parking })
+      const next = bed.consume({
+        retry: parkKey(parking),
+        sessionTimeoutMs: 1_000,
+        heartbeatIntervalMs: 200,
+      })
+      await next.start()
       await bed.publish(sent.slice(3))
       await bed.untilDone(sent)
       zombie.kill('SIGCONT')
       await eventually(() => nothingWaits(bed.pool))
-      await end([zombie, next])
+      await next.stop()
+      await end([zombie])
       expect((await bed.effects()).map(({ value }) => value)).toEqual([0, 1, 2, 3, 4, 5])
     },
   )
 
   test.concurrent(
-    'an event that kills whoever runs it from its queue becomes a dead letter, and its key goes on',
-    { timeout: 120_000 },
+    'two members park and drain while events of the same keys arrive: each key in its order',
     async () => {
-      await using bed = await Bed.open(mode, 1)
-      const sent = events(6, { keys: 2 })
-      await bed.publish(sent)
-      const conduct = {
-        parking: { ...parking, inPlace: { ...once, killsMax: 2 } },
-        options: oneByOne,
-        failing: { 2: 1 },
-        killInQueueAtValue: 2,
-      }
-      const rest = sent.filter(({ value }) => value !== 2)
-      for (const _kill of [1, 2]) expect(await bed.start(conduct).ended).toBe('SIGKILL')
-      const last = bed.start(conduct)
-      await bed.untilDone(rest)
-      await eventually(() => nothingWaits(bed.pool))
-      await end([last])
-      expect(compare(rest, await bed.effects())).toEqual({ lost: 0, doubled: 0 })
-      const letters = await bed.pool.query('select code, kills, attempts from inbox.parked')
-      expect(letters.rows).toEqual([{ code: 'CONSUMER_HANDLER_KILLED', kills: 2, attempts: 1 }])
+      await using opened = await openDatabase()
+      const { pool } = opened
+      const orders = await createOrders(4)
+      const sent = events(200, { keys: 8 })
+      const fails = new Map(sent.filter(({ value }) => value % 9 === 4).map(({ value }) => [value, 2]))
+      const name = randomName('billing')
+      const members = [1, 2].map(() =>
+        opened.consume(orders, {
+          mode: inMode,
+          name,
+          group: name,
+          ...oneByOne,
+          retry: parkKey({ ...parking, delaysMs: [1, 5] }),
+          handle: (value) => failsLess(fails, value),
+        }),
+      )
+      await Promise.all(members.map((member) => member.start()))
+      for (let at = 0; at < sent.length; at += 40) await publish(orders, sent.slice(at, at + 40))
+      await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+      await eventually(() => nothingWaits(pool))
+      await Promise.all(members.map((member) => member.stop()))
+      const found = await effects(pool)
+      expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
+      expect(inOrder(found)).toBe(true)
+      for (const { counts } of members) expect(counts.handled).toBeGreaterThan(0)
+    },
+  )
+
+  test.concurrent(
+    'an event that arrives while the last one of its queue ends does not stay behind',
+    async () => {
+      await using opened = await openDatabase()
+      const { pool } = opened
+      const orders = await createOrders()
+      const sent = events(5, { keys: 1 })
+      const fails = new Map([[0, 1]])
+      // Its effect is there and its queue is empty, but not committed.
+      using draining = holdAt('consumer.drain.ended')
+      const consumer = opened.consume(orders, {
+        mode: inMode,
+        ...oneByOne,
+        retry: parkKey(parking),
+        handle: (value) => failsLess(fails, value),
+      })
+      await draining.run(() => consumer.start())
+      await publish(orders, sent.slice(0, 1))
+      await draining.reached
+      await publish(orders, sent.slice(1, 2))
+      await eventually(async () => (await isWaiting(pool)()) || (await waiting(pool)).length > 1)
+      draining.open()
+      await publish(orders, sent.slice(2))
+      await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+      await eventually(() => nothingWaits(pool))
+      await consumer.stop()
+      expect((await effects(pool)).map(({ value }) => value)).toEqual([0, 1, 2, 3, 4])
+    },
+  )
+
+  test.concurrent.each([{ nextParks: true }, { nextParks: false }])(
+    'what somebody parked who had lost the partition already is not overtaken (the next one parks: $nextParks)',
+    async ({ nextParks }) => {
+      await using opened = await openDatabase()
+      const { pool } = opened
+      const orders = await createOrders()
+      const sent = events(6, { keys: 1 })
+      const fails = new Map([[0, 1]])
+      const name = randomName('billing')
+      using parks = holdAt('consumer.parked')
+      const zombie = opened.consume(orders, {
+        mode: inMode,
+        name,
+        ...oneByOne,
+        retry: parkKey({ ...parking, delaysMs: [1_000] }),
+        handle: (value) => failsLess(fails, value),
+      })
+      await publish(orders, sent.slice(0, 3))
+      await parks.run(() => zombie.start())
+      await parks.reached
+      const next = opened.consume(orders, {
+        mode: inMode,
+        name,
+        ...oneByOne,
+        ...(nextParks ? { retry: parkKey(parking) } : {}),
+      })
+      await next.start()
+      await eventually(isWaiting(pool))
+      parks.open()
+      await publish(orders, sent.slice(3))
+      await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+      await eventually(() => nothingWaits(pool))
+      await Promise.all([zombie.stop(), next.stop()])
+      expect((await effects(pool)).map(({ value }) => value)).toEqual([0, 1, 2, 3, 4, 5])
     },
   )
 })
+
+test.concurrent(
+  'an event that kills whoever runs it from its queue becomes a dead letter, and who was in hand beside it does not',
+  { timeout: 120_000 },
+  async () => {
+    const [inbox] = databaseModes
+    if (inbox === undefined) throw new Error('a mode with a database')
+    await using bed = await Bed.open(inbox, 1)
+    const sent = events(6, { keys: 3 })
+    await bed.publish(sent.slice(0, 2))
+    const [killer, innocent] = [0, 1]
+    const retry = { delaysMs: [20], attemptsMax: 100, jitter: 0, inPlace: { ...inPlaceOnce, killsMax: 2 } }
+    const conduct = {
+      parking: retry,
+      options: { ...oneByOne, sessionTimeoutMs: 1_000 },
+      killInQueueAtValue: killer,
+    }
+    const known = async (): Promise<unknown[]> =>
+      (
+        await bed.pool.query(
+          `select kills, alone_in is null as in_order, state = 'parked' as is_parked from inbox.parked order by number limit 2`,
+        )
+      ).rows
+    // Both in hand: nobody knows whose fault it was. Then the killer alone; the other one waits for its turn, or has failed
+    // in it and is in hand beside the killer.
+    const both = { ...conduct, killWhenInHand: 2, hangInQueueAtValue: innocent }
+    expect(await bed.start({ ...both, failing: { [killer]: 1, [innocent]: 1 } }).ended).toBe('SIGKILL')
+    expect(await bed.start({ ...both, failing: { [innocent]: 1 } }).ended).toBe('SIGKILL')
+
+    // Stopped in good order while it runs the killer: no kill.
+    let isRun = (): void => undefined
+    const run = new Promise<void>((resolve) => {
+      isRun = resolve
+    })
+    const stopped = bed.consume({
+      retry: parkKey(retry),
+      sessionTimeoutMs: 1_000,
+      heartbeatIntervalMs: 200,
+      handle: async (value, signal) => {
+        if (value === innocent) throw new Error('not yet')
+        if (value !== killer) return
+        isRun()
+        await once(signal, 'abort')
+        signal.throwIfAborted()
+      },
+    })
+    await stopped.start()
+    await run
+    await stopped.stop({ timeoutMs: 50 })
+    expect(await known()).toMatchObject([{ kills: 1, in_order: true, is_parked: true }, { kills: 0 }])
+
+    expect(await bed.start(conduct).ended).toBe('SIGKILL')
+    await bed.publish(sent.slice(2))
+    const rest = sent.filter(({ value }) => value !== killer)
+    const last = bed.consume({ retry: parkKey(retry) })
+    await last.start()
+    await bed.untilDone(rest)
+    await eventually(() => nothingWaits(bed.pool))
+    await last.stop()
+    expect(compare(rest, await bed.effects())).toEqual({ lost: 0, doubled: 0 })
+    expect(inOrder(await bed.effects())).toBe(true)
+    const letters = await bed.pool.query('select event_id, code, kills, attempts from inbox.parked')
+    expect(letters.rows).toEqual([
+      { event_id: sent[killer]?.id, code: 'CONSUMER_HANDLER_KILLED', kills: 2, attempts: 1 },
+    ])
+  },
+)
 
 test('parkKey needs a database', async () => {
   const orders = await createOrders()

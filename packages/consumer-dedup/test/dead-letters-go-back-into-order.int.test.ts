@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { parkKey, PermanentError } from '@oncebox/consumer-dedup'
+import { ConsumerLetters, parkKey, PermanentError } from '@oncebox/consumer-dedup'
+import { fromPg } from '@oncebox/outbox'
 import { expect, test } from 'vitest'
 import {
   compare,
@@ -42,7 +43,8 @@ test('a person sees what a consumer gave up, drops some of it, and has the rest 
   const pool = openPool(database.url)
   try {
     const orders = await createOrders()
-    const sent = events(12, { keys: 2 })
+    // An id may look like the number of another letter.
+    const sent = events(12, { keys: 2 }).map((one) => (one.value === 6 ? { ...one, id: '1' } : one))
     await publish(orders, sent)
     let isBroken = true
     const consumer = effectConsumer(orders, pool, {
@@ -70,6 +72,12 @@ test('a person sees what a consumer gave up, drops some of it, and has the rest 
     const shown = await oncebox('show', sent[4]?.id ?? '')
     expect(shown.output).toMatch(/"value":4/)
     expect(shown.output).toContain('no such order')
+
+    expect((await list()).find(({ number }) => number === '1')?.id).toBe(sent[2]?.id)
+    expect((await oncebox('show', '1')).output).toMatch(/"value":2/)
+    expect((await oncebox('show', 'id:1')).output).toMatch(/"value":6/)
+    const one = { type: 'order.placed', code: 'CONSUMER_PERMANENT', letters: 1 }
+    expect(JSON.parse((await oncebox('discard', '1', '--json')).output)).toMatchObject({ counts: [one] })
 
     // Nothing happens without --yes.
     const dryRun = await oncebox('replay', '--all', '--json')
@@ -113,6 +121,37 @@ test('a person sees what a consumer gave up, drops some of it, and has the rest 
     ).toEqual({ lost: 0, doubled: 0 })
     expect((await pool.query('select from inbox.parked_keys')).rowCount).toBe(0)
     expect((await oncebox('replay', '--all')).output).toBe('there is none\n')
+  } finally {
+    await pool.end()
+  }
+})
+
+test('a replay of many takes each once, also one that fails again before the last', async () => {
+  await using database = await createInboxDatabase()
+  const pool = openPool(database.url)
+  try {
+    const orders = await createOrders()
+    await publish(orders, events(1, { keys: 1 }))
+    const consumer = effectConsumer(orders, pool, {
+      handle: () => Promise.reject(new PermanentError('no such order')),
+    })
+    await consumer.start()
+    await eventually(async () => (await pool.query('select from inbox.parked')).rowCount === 1)
+    await consumer.stop()
+    await pool.query(`
+      insert into inbox.parked (consumer, source, id, event_id, state, topic, topic_id, partition, "offset", record_at,
+                                event_at, key, headers, attempts, code, reason)
+      select consumer, source, id, event_id, state, topic, topic_id, partition, other.number, record_at,
+             event_at, key, headers, attempts, code, reason
+        from inbox.parked cross join generate_series(1, 1200) as other (number)`)
+    const db = fromPg(pool)
+    const transaction: typeof db.transaction = async (work, options) => {
+      const result = await db.transaction(work, options)
+      await pool.query(`update inbox.parked set state = 'dead' where state = 'parked'`)
+      return result
+    }
+    const letters = new ConsumerLetters({ ...db, transaction }, consumer.name)
+    expect(await letters.replay({ code: 'CONSUMER_PERMANENT' })).toBe(1_201)
   } finally {
     await pool.end()
   }

@@ -1,8 +1,18 @@
 /** What the tests of consumers share: a migrated database, topics, records as a relay would publish them, named waits. */
 import { createDatabase, sharedStack, createTopic, type TestDatabase } from '@internal/stack'
 import { migrateInbox } from '@oncebox/consumer-dedup'
-import { channels, defineTopic, delay, envelopeHeaders, json, type AnyTopic } from '@oncebox/core'
+import {
+  channels,
+  defineTopic,
+  delay,
+  envelopeHeaders,
+  installFaultHandler,
+  json,
+  type AnyTopic,
+  type FaultPoint,
+} from '@oncebox/core'
 import { createOutbox, fromPg, migrateOutbox } from '@oncebox/outbox'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { Kafka, logLevel, type KafkaConfig, type Producer } from 'kafkajs'
@@ -233,6 +243,36 @@ export function gate(): Gate {
     open = resolve
   })
   return { opened, open, [Symbol.dispose]: open }
+}
+
+export interface Hold extends Gate {
+  /** Somebody has come to the point, and waits there. */
+  readonly reached: Promise<void>
+  /** Consumers that are started in here, and what they do from then on. */
+  run<Result>(work: () => Result): Result
+}
+
+const holdsOfTests = new AsyncLocalStorage<(point: FaultPoint) => void | Promise<void>>()
+
+/** Holds up the first that comes to a fault point, of the consumers that are started in `run`. */
+export function holdAt(point: FaultPoint): Hold {
+  installFaultHandler((name) => holdsOfTests.getStore()?.(name))
+  const here = gate()
+  const { opened, open } = gate()
+  let isFirst = true
+  return {
+    opened,
+    open,
+    reached: here.opened,
+    run: (work) =>
+      holdsOfTests.run((name) => {
+        if (name !== point || !isFirst) return
+        isFirst = false
+        here.open()
+        return opened
+      }, work),
+    [Symbol.dispose]: open,
+  }
 }
 
 /** Waits for something that nothing announces: rows that another process writes. */

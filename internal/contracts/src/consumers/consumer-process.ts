@@ -26,8 +26,12 @@ export interface ProgramSettings extends Pick<ModeUnderTest, 'mode' | 'driver'> 
   /** By value: how often the handler throws; -1 is for ever, 'permanent' and 'excluded' give up at once. */
   readonly failing?: Readonly<Record<number, number | 'permanent' | 'excluded'>>
   readonly killAtValue?: number
-  /** Of an event that has failed before. */
+  /** Of an event that has failed before, when it does not fail. */
   readonly killInQueueAtValue?: number
+  /** Not before so many parked events are in hand. */
+  readonly killWhenInHand?: number
+  /** Of an event that has failed before, whose handler does not return then. */
+  readonly hangInQueueAtValue?: number
   readonly handlerMs?: number
 }
 

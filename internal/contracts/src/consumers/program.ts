@@ -134,7 +134,6 @@ async function handle(
 ): Promise<void> {
   if (settings.tiers !== undefined) await logTry(id, metadata)
   if (value === settings.killAtValue) process.kill(process.pid, 'SIGKILL')
-  if (value === settings.killInQueueAtValue && metadata.attempt > 1) process.kill(process.pid, 'SIGKILL')
   if (settings.handlerMs !== undefined) await sleep(settings.handlerMs)
   const times = failing.get(value)
   if (times === 'permanent') throw new PermanentError('no order like this')
@@ -143,6 +142,7 @@ async function handle(
     failing.set(value, times - 1)
     throw new Error(`value ${value} fails`)
   }
+  if (metadata.attempt > 1) await misbehaveInQueue(value)
   await write({ id, key, value })
 }
 
@@ -158,6 +158,23 @@ async function logTry(
     place,
     origin ?? null,
   ])
+}
+
+async function misbehaveInQueue(value: number): Promise<void> {
+  if (value === settings.hangInQueueAtValue) await new Promise(() => undefined)
+  if (value !== settings.killInQueueAtValue) return
+  const wanted = settings.killWhenInHand ?? 0
+  if (wanted > 0) await untilInHand(wanted)
+  process.kill(process.pid, 'SIGKILL')
+}
+
+/** Whoever is alive renews the leases of what it has in hand. */
+async function untilInHand(count: number): Promise<void> {
+  const { rows } = await pool.query<{ newest: string }>(
+    'select max(lease_until)::text as newest from inbox.parked',
+  )
+  const renewed = 'select from inbox.parked where lease_until > $1::timestamptz'
+  while (((await pool.query(renewed, [rows[0]?.newest])).rowCount ?? 0) < count) await sleep(20)
 }
 
 process.once('SIGTERM', () => void stop())

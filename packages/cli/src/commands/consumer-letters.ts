@@ -6,6 +6,7 @@ import {
   type ConsumerLetter,
   type ConsumerLetterState,
   type LetterSelection,
+  type NamedLetters,
 } from '@oncebox/consumer-dedup'
 import { OutboxError } from '@oncebox/core'
 import { fromPg } from '@oncebox/outbox'
@@ -105,7 +106,7 @@ async function show(
 ): Promise<void> {
   const [letter] = letters
   if (letter === undefined || letters.length > 1) throw new OutboxError('CLI_USAGE', 'show one LETTER')
-  const [found] = await desk.list({ letters, states: consumerLetterStates, limit: 1 })
+  const [found] = await desk.list({ letters: named(letters), states: consumerLetterStates, limit: 1 })
   if (found === undefined) throw letterUnknown(consumer, letter)
   const copy = { ...describe(found), ...payloadOf(found) }
   if (json === true) return print(JSON.stringify(copy))
@@ -123,7 +124,11 @@ async function change(
   const { type, code, all, yes, json } = values
   if (letters.length === 0 && type === undefined && code === undefined && all !== true)
     throw new OutboxError('CLI_USAGE', `${what} LETTERs, or those of a --type or --code, or --all`)
-  const selection: LetterSelection = { letters: letters.length > 0 ? letters : undefined, type, code }
+  const selection: LetterSelection = {
+    letters: letters.length > 0 ? named(letters) : undefined,
+    type,
+    code,
+  }
   if (yes === true) {
     const done = await desk[what](selection)
     if (json === true) return print(JSON.stringify({ [what]: done }))
@@ -143,6 +148,15 @@ async function change(
     ]),
   )
   print(`nothing is done; to ${what} them: --yes`)
+}
+
+/** Digits are a number of the list; `id:` stands before an id that looks like one. */
+function named(letters: readonly string[]): NamedLetters {
+  const isNumber = (letter: string): boolean => /^\d{1,18}$/.test(letter)
+  return {
+    numbers: letters.filter(isNumber),
+    ids: letters.filter((letter) => !isNumber(letter)).map((letter) => letter.replace(/^id:/, '')),
+  }
 }
 
 function statesOf(state = 'dead'): readonly ConsumerLetterState[] {

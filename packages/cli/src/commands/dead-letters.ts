@@ -32,7 +32,8 @@ oncebox dead-letters show LETTER --consumer NAME [--json]
 oncebox dead-letters replay LETTER... | --type T | --code C | --all --consumer NAME [--yes] [--json]
 oncebox dead-letters discard LETTER... | --type T | --code C | --all --consumer NAME [--yes] [--json]
 
-Events that a consumer has given up. Without --yes nothing is done, and what would be is counted.
+Events that a consumer has given up. A LETTER of digits is a number of the list; an id of an event that is digits only is
+given as id:17. Without --yes nothing is done, and what would be is counted.
 
   replay          back into the queues of their keys, in order, before what waits there: a running process of the
                   consumer runs its handler on them within seconds. What fails again is a dead letter again

@@ -1,6 +1,7 @@
 import type { SqlConnection } from '@oncebox/core'
 import type { PartitionKey } from '../positions/position-store.js'
 import type { MarkKey } from '../records/mark-key.js'
+import { thisProcess } from '../running/alone.js'
 import { endAttempts } from '../sql/end-attempts.js'
 import { failAttempt } from '../sql/fail-attempt.js'
 import { leaveAlone } from '../sql/leave-alone.js'
@@ -13,8 +14,6 @@ import type { Cause } from './dead-letter.js'
 export class AttemptStore {
   readonly #connection: SqlConnection
   readonly #consumer: string
-  /** Marks that were given up in good order when the database could not be told. At most one a partition and key. */
-  readonly #untold = new Set<string>()
 
   constructor(connection: SqlConnection, consumer: string) {
     this.#connection = connection
@@ -35,7 +34,6 @@ export class AttemptStore {
   }
 
   async startAlone(mark: MarkKey, { topicId, partition }: PartitionKey): Promise<Attempts> {
-    if (this.#untold.has(attemptKey(mark))) await this.#leave(mark)
     return first(
       await this.#connection.query<Attempts>(startAlone, [
         this.#consumer,
@@ -43,6 +41,7 @@ export class AttemptStore {
         mark.id,
         topicId,
         partition,
+        thisProcess,
       ]),
     )
   }
@@ -65,15 +64,9 @@ export class AttemptStore {
     )
   }
 
-  /** A database that cannot be told now is told when the event is started again. Never throws. */
-  async leaveAlone(mark: MarkKey): Promise<void> {
-    this.#untold.add(attemptKey(mark))
-    await this.#leave(mark).catch(() => undefined)
-  }
-
-  async #leave(mark: MarkKey): Promise<void> {
-    await this.#connection.query(leaveAlone, [this.#consumer, mark.source, mark.id])
-    this.#untold.delete(attemptKey(mark))
+  /** A database that cannot be told now finds out when this process starts the event again. Never throws. */
+  async leaveAlone({ source, id }: MarkKey): Promise<void> {
+    await this.#connection.query(leaveAlone, [this.#consumer, source, id, thisProcess]).catch(() => undefined)
   }
 
   /** In the transaction that finishes the event. */

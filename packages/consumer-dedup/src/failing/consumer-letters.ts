@@ -4,6 +4,7 @@ import {
   countLetters,
   discardLetters,
   listLetters,
+  newestLetter,
   queueLetterKeys,
   queueLetters,
   takeLetters,
@@ -35,10 +36,15 @@ export interface ConsumerLetter {
   readonly payload: Buffer | null
 }
 
+/** Letters by number, and by the id of their event. */
+export interface NamedLetters {
+  readonly numbers?: readonly string[] | undefined
+  readonly ids?: readonly string[] | undefined
+}
+
 /** Which dead letters: those that all of it fits. */
 export interface LetterSelection {
-  /** By number, or by the id of the event. */
-  readonly letters?: readonly string[] | undefined
+  readonly letters?: NamedLetters | undefined
   readonly type?: string | undefined
   readonly code?: string | undefined
 }
@@ -69,13 +75,13 @@ export class ConsumerLetters<Tx> {
     after = '0',
   }: {
     readonly states?: readonly ConsumerLetterState[]
-    readonly letters?: readonly string[]
+    readonly letters?: NamedLetters
     readonly limit?: number
     readonly after?: string
   } = {}): Promise<readonly ConsumerLetter[]> {
     const { rows } = await this.#db.outside.query<ConsumerLetter>(listLetters, [
       this.#consumer,
-      letters ?? null,
+      ...namesOf(letters),
       states,
       after,
       limit,
@@ -113,30 +119,38 @@ export class ConsumerLetters<Tx> {
     })
   }
 
-  /** A transaction each, so that no lock is held for long. */
+  /** A transaction each, so that no lock is held for long. What comes meanwhile was not meant. */
   async #inPages(
     selection: LetterSelection,
     work: (connection: SqlConnection, letters: readonly TakenLetter[]) => Promise<void>,
   ): Promise<number> {
-    for (let total = 0; ;) {
+    const newest = await this.#db.outside.query<{ number: string }>(newestLetter, [this.#consumer])
+    const last = newest.rows[0]?.number ?? '0'
+    for (let total = 0, after = '0'; ;) {
       const taken = await this.#db.transaction(async (tx) => {
         const connection = this.#db.inside(tx)
         const { rows } = await connection.query<TakenLetter>(takeLetters, [
           ...this.#parameters(selection),
+          after,
+          last,
           pageSize,
         ])
         if (rows.length > 0) await work(connection, rows)
-        return rows.length
+        return rows
       })
-      total += taken
-      if (taken < pageSize) return total
+      total += taken.length
+      const end = taken.at(-1)
+      if (end === undefined) return total
+      after = end.number
     }
   }
 
   #parameters({ letters, type, code }: LetterSelection): readonly unknown[] {
-    return [this.#consumer, letters ?? null, type ?? null, code ?? null]
+    return [this.#consumer, ...namesOf(letters), type ?? null, code ?? null]
   }
 }
+
+const namesOf = ({ numbers, ids }: NamedLetters = {}): readonly unknown[] => [numbers ?? null, ids ?? null]
 
 interface TakenLetter {
   readonly number: string

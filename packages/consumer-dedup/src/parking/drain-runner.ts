@@ -1,4 +1,4 @@
-import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
+import { delay, faultPoint, nextDelayMs, OutboxError, type SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import { buryEvent } from '../failing/bury-event.js'
 import { classifyHandlerError, holdsPartition } from '../failing/failure.js'
@@ -12,10 +12,12 @@ import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import { consumedEvent } from '../records/consumed-event.js'
 import type { DecodedSubject } from '../records/decoded-subject.js'
 import type { Reporter } from '../report.js'
+import { aloneTurn } from '../running/alone.js'
 import { delayOf } from './delay-of.js'
 import type { ClaimedEvent, ParkedEvents } from './parked-events.js'
 
 const unavailableMs = 1_000
+const releaseBackoff = { minMs: 100, maxMs: 2_000 }
 
 interface Run<Tx> extends Pick<Effect<Tx>, 'work'> {
   readonly isHeld?: (connection: SqlConnection) => Promise<boolean>
@@ -77,6 +79,8 @@ export class DrainRunner<Tx> {
     if (event.kills >= this.#options.killsMax)
       return await this.#bury(event, subject, handlerKilled(subject, event), signal)
     if (decoded.kind === 'unusable') return await this.#failed(event, subject, decoded.error, signal)
+    using _turn = event.suspect ? await aloneTurn.take(signal) : undefined
+    if (event.suspect && !(await this.#parked.startAlone(event))) return // with somebody else
     signal.throwIfAborted()
     const outcome = await rerun(signal, () => this.#attempt(event, decoded.subject, signal))
     if (outcome.kind === 'handled')
@@ -157,7 +161,16 @@ export class DrainRunner<Tx> {
   async #release(event: ClaimedEvent, signal: AbortSignal, error: unknown): Promise<void> {
     const isStopped = signal.aborted
     if (!isStopped) this.#report.restarting(error)
-    await this.#parked.release(event, isStopped ? 0 : unavailableMs).catch(() => undefined)
+    const endMs = performance.now() + this.#options.sessionTimeoutMs
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await this.#parked.release(event, isStopped ? 0 : unavailableMs)
+      } catch {
+        // Until the lease has run out: an event that ran alone would look like a kill.
+        if (this.#aborting.signal.aborted || performance.now() >= endMs) return
+        await delay(nextDelayMs(releaseBackoff, failures), this.#aborting.signal).catch(() => undefined)
+      }
+    }
   }
 }
 

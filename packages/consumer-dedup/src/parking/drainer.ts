@@ -74,6 +74,7 @@ export class Drainer<Tx> implements Background {
       }
     }
     while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand)
+    await this.#freeing
   }
 
   /** Begins what is due, as far as there is room. Resolves with how long to wait until the next look. */
@@ -102,7 +103,7 @@ export class Drainer<Tx> implements Background {
     this.#inHand.add(running)
   }
 
-  /** Beside the others, which are not held up by it. */
+  /** Beside the others, which are not held up by it. Takes a few seconds at most. */
   #freeStale(): void {
     if (this.#freeing !== undefined) return
     this.#freeing = this.#parked

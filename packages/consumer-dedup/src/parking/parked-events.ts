@@ -2,6 +2,7 @@ import type { SqlConnection } from '@oncebox/core'
 import { causeOf } from '../failing/dead-letter.js'
 import type { StoredEvent } from '../failing/stored-event.js'
 import { whileEnding, withoutZombies } from '../positions/without-zombies.js'
+import { thisProcess } from '../running/alone.js'
 import { claimParked } from '../sql/claim-parked.js'
 import { endParked } from '../sql/end-parked.js'
 import { failParked } from '../sql/fail-parked.js'
@@ -11,6 +12,7 @@ import { leaveParkedKey } from '../sql/leave-parked-key.js'
 import { lockParkedKey } from '../sql/lock-parked-key.js'
 import { readStaleKey } from '../sql/read-stale-key.js'
 import { renewParked } from '../sql/renew-parked.js'
+import { startParkedAlone } from '../sql/start-parked-alone.js'
 
 /** The first event of a key, which nobody else runs while its lease lasts. */
 export interface ClaimedEvent extends StoredEvent {
@@ -20,7 +22,12 @@ export interface ClaimedEvent extends StoredEvent {
   /** Runs from the queue that failed. */
   readonly retries: number
   readonly queue: string
+  /** Somebody died with it in hand: it runs alone. */
+  readonly suspect: boolean
 }
+
+const freeingMs = 5_000
+const endingMs = 500
 
 type QueueKey = Pick<ClaimedEvent, 'topic_id' | 'queue'>
 
@@ -43,8 +50,15 @@ export class ParkedEvents {
       this.#consumer,
       holder,
       this.#leaseMs,
+      thisProcess,
     ])
     return rows[0] === undefined ? undefined : { ...rows[0], holder }
+  }
+
+  /** It runs alone from now on: a lease that runs out is a kill. False when somebody else has the event by now. */
+  async startAlone({ number, holder }: ClaimedEvent): Promise<boolean> {
+    const { rowCount } = await this.#outside.query(startParkedAlone, [number, holder, thisProcess])
+    return rowCount === 1
   }
 
   /** False when somebody else has the event by now. */
@@ -91,14 +105,19 @@ export class ParkedEvents {
   }
 
   /**
-   * A holder whose lease has run out may stand still in the middle of its transaction. Waits for the lock of such a key,
-   * which ends that transaction. The key is due again then.
+   * A holder whose lease has run out may stand still in the middle of its transaction. Waits for the lock of such a key, a
+   * few seconds at most, and ends that transaction. The key is due again then.
    */
   async freeStale(): Promise<void> {
     const { rows } = await this.#outside.query<QueueKey>(readStaleKey, [this.#consumer])
     const [stale] = rows
     if (stale === undefined) return
-    const freeing = this.#outside.query(freeParkedKey, [this.#consumer, stale.topic_id, stale.queue])
-    await whileEnding(this.#leaseMs, freeing, () => this.#outside.query(endStaleHolders, [this.#leaseMs]))
+    const freeing = this.#outside.query(freeParkedKey, [
+      this.#consumer,
+      stale.topic_id,
+      stale.queue,
+      `${freeingMs}ms`,
+    ])
+    await whileEnding(endingMs, freeing, () => this.#outside.query(endStaleHolders, [this.#leaseMs]))
   }
 }

@@ -16,7 +16,7 @@ import { recordOf } from '../records/record.js'
 import type { Reporter } from '../report.js'
 import { readRetryCopy } from '../retrying/retry-copy.js'
 import { inDoubt, orInDoubt } from './in-doubt.js'
-import { Turn } from './turn.js'
+import { aloneTurn } from './alone.js'
 import type { DecodedSubject } from '../records/decoded-subject.js'
 
 export interface RunOptions {
@@ -34,7 +34,6 @@ export class EventRunner<Context> {
   readonly #options: ResolvedCommonOptions
   readonly #handlers: Handlers<Context>
   readonly #report: Reporter
-  readonly #alone = new Turn()
 
   constructor(options: ResolvedCommonOptions, handlers: Handlers<Context>, report: Reporter) {
     this.#options = options
@@ -98,8 +97,7 @@ export class EventRunner<Context> {
     subject: DecodedSubject,
     options: RunOptions,
   ): Promise<void> {
-    // Alone in the whole process: whoever else were in hand when it dies would be blamed, too.
-    using _turn = options.alone ? await this.#alone.take(options.signal) : undefined
+    using _turn = options.alone ? await aloneTurn.take(options.signal) : undefined
     const alone = { isStarted: false }
     try {
       await this.#tryEvent(effects, subject, options, alone)

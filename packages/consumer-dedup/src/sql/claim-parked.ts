@@ -1,7 +1,9 @@
 // Takes the first event of a key that is due, for as long as the lease. Keys that are locked are left alone: their first
-// event runs. An event that is still `retrying`, with a lease that has run out, was left by a process that died over it: a
-// kill. What comes back is what was updated, so nothing is older than the lock. Nothing comes back when somebody else was
-// faster; the key then steps aside for a second, so that it does not stand before others.
+// event runs. An event that is still `retrying`, with a lease that has run out, was left by a process that died with it in
+// hand, perhaps over another one: it is suspect, and runs alone from now on. A process that died while it ran alone is a
+// kill, unless it is this one ($4), which could not say that it had given it up. What comes back is what was updated, so
+// nothing is older than the lock. Nothing comes back when somebody else was faster; the key then steps aside for a second,
+// so that it does not stand before others.
 export const claimParked = `
   with due as (
          select consumer, topic_id, queue
@@ -23,7 +25,8 @@ export const claimParked = `
          update inbox.parked event
             set state = 'retrying', holder = $2::uuid,
                 lease_until = clock_timestamp() + make_interval(secs => $3::float8 / 1000),
-                kills = event.kills + case when event.state = 'retrying' then 1 else 0 end
+                kills = event.kills + case when event.state = 'retrying' and event.alone_in <> $4::uuid then 1 else 0 end,
+                suspect = event.suspect or event.state = 'retrying', alone_in = null
            from head
           where event.number = head.number
             and (event.state = 'parked' or event.state = 'retrying' and event.lease_until <= clock_timestamp())
@@ -34,5 +37,5 @@ export const claimParked = `
            from due
           where held.consumer = due.consumer and held.topic_id = due.topic_id and held.queue = due.queue)
   select number::text as number, topic, topic_id::text as topic_id, partition, "offset"::text as offset, record_at, key,
-         headers, payload, attempts, kills, retries, queue::text as queue
+         headers, payload, attempts, kills, retries, suspect, queue::text as queue
     from taken`

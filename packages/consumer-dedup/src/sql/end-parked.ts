@@ -4,7 +4,8 @@ export const endParked = `
          delete from inbox.parked where number = $1::bigint and holder = $2::uuid and not replay returning 1),
        replayed as (
          update inbox.parked
-            set state = 'replayed', finished_at = clock_timestamp(), holder = null, lease_until = null
+            set state = 'replayed', finished_at = clock_timestamp(), holder = null, lease_until = null,
+                suspect = false, alone_in = null
           where number = $1::bigint and holder = $2::uuid and replay
          returning 1)
   select ((select count(*) from released) + (select count(*) from replayed))::int as ended`

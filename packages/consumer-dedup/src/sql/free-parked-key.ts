@@ -2,12 +2,13 @@ import { waitsForKey } from './lock-parked-keys.js'
 
 const frees = '/* oncebox frees a key */'
 
-// Waits for a key whose holder has let its lease run out.
+// Waits for a key whose holder has let its lease run out, no longer than $4.
 export const freeParkedKey = `
   ${frees} select 1 as free
-    from inbox.parked_keys
-   where consumer = $1::text and topic_id = $2::uuid and queue = $3::uuid
-     for update`
+    from (select set_config('lock_timeout', $4::text, true) as lock_timeout) bound
+    join inbox.parked_keys held on bound.lock_timeout is not null
+   where held.consumer = $1::text and held.topic_id = $2::uuid and held.queue = $3::uuid
+     for update of held`
 
 // Ends transactions that stand idle and hold up such a wait, also where an event that arrived waits for the key before it.
 // Others that the holder itself waits for are not followed: they may be whose turn it is. A role may end its own backends.

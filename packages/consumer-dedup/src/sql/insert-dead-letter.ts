@@ -9,4 +9,5 @@ export const insertDeadLetter = `
   on conflict on constraint parked_event do update
      set state = 'dead', attempts = excluded.attempts, kills = excluded.kills, code = excluded.code,
          reason = excluded.reason, stack = excluded.stack, holder = null, lease_until = null,
+         suspect = false, alone_in = null,
          replay = false, parked_at = clock_timestamp(), finished_at = null`

@@ -9,5 +9,5 @@ export const insertParked = `
   on conflict on constraint parked_event do update
      set state = 'parked', number = default, attempts = excluded.attempts, kills = excluded.kills, code = excluded.code,
          reason = excluded.reason, stack = excluded.stack, queue = excluded.queue, retries = 0, holder = null,
-         lease_until = null, replay = false, parked_at = clock_timestamp(), finished_at = null
+         lease_until = null, suspect = false, alone_in = null, replay = false, parked_at = clock_timestamp(), finished_at = null
    where known.state not in ('parked', 'retrying')`

@@ -10,7 +10,7 @@ import { createRedisDedup } from '@oncebox/consumer-dedup/redis'
 import { connectKafka, readPartition, type ConsumedRecord } from '@oncebox/kafka'
 import { createRelay } from '@oncebox/relay'
 import { Redis } from 'ioredis'
-import pg from 'pg'
+import type pg from 'pg'
 import {
   brokers,
   createInboxDatabase,
@@ -22,6 +22,7 @@ import {
   type EffectRow,
   type Sent,
 } from '../fixture.js'
+import { effectConsumer, openPool, type OrdersConsumer } from '../positions.js'
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
@@ -35,6 +36,8 @@ export type Conduct = Partial<
     | 'failing'
     | 'killAtValue'
     | 'killInQueueAtValue'
+    | 'killWhenInHand'
+    | 'hangInQueueAtValue'
     | 'handlerMs'
     | 'group'
   >
@@ -67,6 +70,7 @@ export class Bed implements AsyncDisposable {
   readonly #database: TestDatabase
   readonly #outputTopic: string
   readonly #redis = new Redis(sharedStack().redis.url, { lazyConnect: true })
+  readonly #consumers: OrdersConsumer[] = []
   readonly orders: Awaited<ReturnType<typeof createOrders>>
   readonly deadLetterTopic: string
   readonly name = randomName('billing')
@@ -102,7 +106,7 @@ export class Bed implements AsyncDisposable {
     this.#outputTopic = outputTopic
     this.orders = orders
     this.deadLetterTopic = deadLetterTopic
-    this.pool = new pg.Pool({ connectionString: database.url, max: 2 })
+    this.pool = openPool(database.url)
   }
 
   /** Publishes what consumers put into the outbox; nothing where a mode has none. */
@@ -153,6 +157,17 @@ export class Bed implements AsyncDisposable {
       },
       fault,
     )
+  }
+
+  /** A consumer in this process, where the mode has a database. It is stopped with the bed. */
+  consume(options: Parameters<typeof effectConsumer>[2] = {}): OrdersConsumer {
+    const consumer = effectConsumer(this.orders, this.pool, {
+      mode: this.#mode.mode === 'position' ? 'position' : 'inbox',
+      name: this.name,
+      ...options,
+    })
+    this.#consumers.push(consumer)
+    return consumer
   }
 
   async effects(): Promise<EffectRow[]> {
@@ -212,6 +227,7 @@ export class Bed implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#redis.disconnect()
+    await Promise.all(this.#consumers.map((consumer) => consumer.stop({ timeoutMs: 1_000 })))
     await this.pool.end()
     await this.#database.drop()
   }
