@@ -3,7 +3,7 @@ import { createConsumer } from '@oncebox/consumer-dedup'
 import { commitGroupOffsets, connectKafka, readGroupOffsets, type GroupOffset } from '@oncebox/kafka'
 import { Kafka, logLevel } from 'kafkajs'
 import { afterEach, expect, test } from 'vitest'
-import { brokers, createOrders, events, happens, publish } from './fixture.js'
+import { brokers, createOrders, events, gate, happens, publish } from './fixture.js'
 
 type Orders = Awaited<ReturnType<typeof createOrders>>
 type Mode = 'at-least-once' | 'at-most-once'
@@ -99,4 +99,49 @@ test('a member that begins later begins where startAt says; a partition that was
   await consume(orders, other, done, { startAt: 'latest' }).start()
   await four
   expect(done.toSorted((a, b) => a - b)).toEqual([10, 11, 12, 13])
+})
+
+test('at-most-once: what ends a batch early loses no event but the one in hand', async () => {
+  const orders = await createOrders()
+  const group = randomName('billing')
+  const begun: number[] = []
+  const begin = (handle: (value: number) => Promise<void>) => {
+    const consumer = createConsumer({
+      group,
+      topics: [orders],
+      kafka: { brokers: brokers() },
+      mode: 'at-most-once',
+      exhausted: 'stop',
+    })
+    consumer.on('order.placed', async ({ payload: { value } }) => {
+      begun.push(value)
+      await handle(value)
+    })
+    endings.push(() => consumer.stop())
+    return consumer
+  }
+  await publish(orders, events(10))
+  const failed = happens('consumerFailed', group)
+  await begin((value) =>
+    value === 3 ? Promise.reject(new Error('no such order')) : Promise.resolve(),
+  ).start()
+  expect((await failed).error).toMatchObject({ code: 'CONSUMER_EVENT_STUCK' })
+  expect((await offsetsOf(group)).map(({ offset }) => offset)).toEqual([4n])
+
+  // A handler that does not come to its end.
+  using held = gate()
+  const inHand = gate()
+  const second = begin(async (value) => {
+    if (value !== 6) return
+    inHand.open()
+    await held.opened
+  })
+  await second.start()
+  await inHand.opened
+  await second.stop({ timeoutMs: 50 })
+  held.open()
+
+  await begin(() => Promise.resolve()).start()
+  await expect.poll(() => begun.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(10)
+  expect(begun).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
 })

@@ -1,4 +1,6 @@
+import { startProxy, type Proxy } from '@internal/proxy'
 import { createTopic, randomName, startPrivateKafka } from '@internal/stack'
+import { createConsumer } from '@oncebox/consumer-dedup'
 import { channels, type FaultPoint } from '@oncebox/core'
 import { connectKafka, readPartition } from '@oncebox/kafka'
 import { Kafka, logLevel, type Transaction } from 'kafkajs'
@@ -189,6 +191,55 @@ test('an aborted event never takes effect, whoever aborts it and whatever its ke
 
   expect((await effects(inbox.pool)).map(({ id }) => id)).toEqual(['committed', ...kept.map(({ id }) => id)])
 })
+
+test(
+  'mode kafka: where the answer to a commit is lost, or the commit itself, each event has its output once',
+  { timeout: 120_000 },
+  async () => {
+    let started: Proxy | undefined
+    await using kafka = await startPrivateKafka({
+      proxiedAt: async (upstream) => (started = await startProxy({ protocol: 'kafka', upstream })).port,
+    })
+    if (started === undefined) throw new Error('the cluster was not asked for its proxy')
+    await using proxy = started
+    const through = [`${proxy.host}:${proxy.port}`]
+    const [orders, output] = [
+      defineOrders(await createTopic('orders', { brokers: kafka.brokers })),
+      defineOrders(await createTopic('output', { brokers: kafka.brokers })),
+    ]
+    const name = randomName('billing')
+    const consumer = createConsumer({
+      group: name,
+      topics: [orders],
+      kafka: { brokers: through },
+      mode: 'kafka',
+      source: 'billing',
+      outputs: [output],
+      batch: { eventsMax: 1 },
+    })
+    onTestFinished(() => consumer.stop())
+    consumer.on('order.placed', async ({ payload }, { send }) => send('order.placed', payload))
+    const sent = events(30, { keys: 3 })
+    await publish(orders, sent, kafka.brokers)
+    using answer = proxy.on({ answer: 'EndTxn' }, 'cut-before')
+    const doubts = repositionings(name)
+    await consumer.start()
+    await answer.fired
+    using request = proxy.on({ request: 'EndTxn' }, 'cut-before')
+    await request.fired
+    await using client = await connectKafka({ brokers: kafka.brokers })
+    const written = async (): Promise<number[]> => {
+      const values: number[] = []
+      for await (const { value } of readPartition(client, { topic: output.name, partition: 0 }))
+        values.push((JSON.parse(String(value)) as { value: number }).value) // what the handler sends
+      return values
+    }
+    await eventually(async () => (await written()).length >= sent.length)
+    await consumer.stop()
+    expect(await written()).toEqual(sent.map(({ value }) => value))
+    expect(doubts).toHaveLength(2)
+  },
+)
 
 test('what compaction has removed is passed without a doubt', { timeout: 120_000 }, async () => {
   await using kafka = await startPrivateKafka({ settings: { 'log.cleaner.backoff.ms': '100' } })

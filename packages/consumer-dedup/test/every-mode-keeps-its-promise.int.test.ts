@@ -70,6 +70,41 @@ describe.each(modes)('a consumer in mode $name', (mode) => {
   )
 })
 
+describe.each(modes.filter(({ remembersAttempts }) => !remembersAttempts))(
+  'a consumer in mode $name',
+  (mode) => {
+    const isAtomic = mode.mode === 'kafka'
+    const letters = isAtomic || mode.mode === 'at-most-once' ? 'one dead letter' : 'two dead letters'
+    test.concurrent(
+      `killed between a dead letter and the offset behind its event: the event has ${letters}, and no effect`,
+      { timeout: 60_000 },
+      async () => {
+        await using bed = await Bed.open(mode, 1)
+        const sent = events(10)
+        await bed.publish(sent)
+        const conduct = { failing: { 0: 'permanent' } } as const
+        const point = isAtomic ? 'relay.endtxn.sent' : 'consumer.letter.sent'
+        expect(await bed.start(conduct, `${point}@1:kill`).ended).toBe('SIGKILL')
+        const next = bed.start(conduct)
+        const last = events(1, { from: 10 })
+        await bed.publish(last)
+        await bed.untilDone(mode.mayLose ? last : [...sent.slice(1), ...last])
+        await next.started
+        next.kill('SIGTERM')
+        expect(await next.ended).toBe(null)
+        const found = await bed.effects()
+        expect(found.map(({ id }) => id)).not.toContain(sent[0]?.id)
+        if (!mode.mayLose)
+          expect(compare([...sent.slice(1), ...last], found)).toEqual({ lost: 0, doubled: 0 })
+        const written = await bed.deadLetters()
+        expect(written).toEqual(
+          Array.from({ length: letters === 'one dead letter' ? 1 : 2 }, () => sent[0]?.id),
+        )
+      },
+    )
+  },
+)
+
 describe.each(modes.filter(({ knowsIds }) => knowsIds))('a consumer in mode $name', (mode) => {
   test.concurrent('knows an event again that is published twice', async () => {
     await using bed = await Bed.open(mode)

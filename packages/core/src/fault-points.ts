@@ -52,6 +52,8 @@ export const faultPoints = {
   'consumer.forwarding':
     'a failed event is about to be sent to its retry topic, with the mark or the position; nothing is committed',
   'consumer.parked': 'an event is parked in the transaction that passes it, COMMIT is not sent',
+  'consumer.letter.sent':
+    'a dead letter is in Kafka, the offset behind its event, or its mark, is not written',
   'consumer.drain.claimed': 'the first parked event of a key is claimed, its transaction is not begun',
   'consumer.drain.ended': 'its handler has run and it is out of the queue, COMMIT is not sent',
   'consumer.drain.failed': 'its handler has failed, the next delay is not written',

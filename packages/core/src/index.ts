@@ -36,6 +36,7 @@ export {
   type FaultHandler,
   type FaultPoint,
 } from './fault-points.js'
+export { LinkedSignal } from './linked-signal.js'
 export { bytes, json, text, type PayloadCodec } from './payload-codec.js'
 export type {
   Database,

@@ -91,7 +91,14 @@ export const modesUnderTest: readonly ModeUnderTest[] = [
     retries: true,
     takesRetryTopics: true,
     remembersAttempts: false,
-    points: ['consumer.effect.done', 'consumer.offset.committed'],
+    points: [
+      'consumer.effect.done',
+      'relay.produce.sent',
+      'relay.produce.acked',
+      'relay.endtxn.sent',
+      'relay.endtxn.acked',
+      'consumer.offset.committed',
+    ],
   },
   {
     name: 'at-least-once',

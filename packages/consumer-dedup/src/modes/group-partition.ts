@@ -1,10 +1,13 @@
 import { OutboxError } from '@oncebox/core'
 import { AttemptsInMemory } from '../failing/attempts-in-memory.js'
+import { deadLetterRecords } from '../failing/dead-letter-record.js'
 import { causeOf, type DeadLetter } from '../failing/dead-letter.js'
 import type { ResolvedGroupOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
 import type { PartitionKey } from '../positions/position-store.js'
 import { originRecord } from '../retrying/origin-record.js'
+import type { Output } from '../sending/output.js'
+import { isRefused } from '../sending/refused.js'
 import type { Attempt, EffectOutcome, GivenUp, PartitionEffects, Subject } from './partition-effects.js'
 
 const noBackends: readonly number[] = []
@@ -37,29 +40,18 @@ export abstract class GroupPartition<Context> implements PartitionEffects<Contex
 
   abstract attempt(attempt: Attempt<Context>): Promise<EffectOutcome>
 
-  async giveUp({ subject, known, error }: GivenUp): Promise<EffectOutcome> {
+  async giveUp({ subject, known, error, signal }: GivenUp): Promise<EffectOutcome> {
     const { deadLetterTopic, exhausted } = this.options
-    const { record, envelope } = subject
-    if (deadLetterTopic !== undefined)
-      return await this.bury(this.letter({ subject, known, error }), deadLetterTopic, subject)
-    if (exhausted === 'skip') return { kind: 'handled' }
-    return {
-      kind: 'failed',
-      failure: 'stop',
-      error: new OutboxError(
-        'CONSUMER_EVENT_STUCK',
-        `event ${envelope.id} at ${record.topic}-${record.partition}, offset ${record.offset}, cannot be handled`,
-        {
-          cause: error,
-          details: {
-            id: envelope.id,
-            topic: record.topic,
-            partition: record.partition,
-            offset: String(record.offset),
-          },
-        },
-      ),
+    if (deadLetterTopic === undefined)
+      return exhausted === 'skip' ? { kind: 'handled' } : stuck(subject, 'cannot be handled', error)
+    const letter = this.letter({ subject, known, error })
+    let refusal: unknown
+    for (const output of deadLetterRecords(deadLetterTopic, letter)) {
+      const outcome = await this.bury(subject, output, signal)
+      if (outcome.kind !== 'failed' || !isRefused(outcome.error)) return outcome
+      refusal = outcome.error
     }
+    return stuck(subject, `failed (${letter.code}), and ${deadLetterTopic} refuses its dead letter`, refusal)
   }
 
   abstract pass(next: bigint, end: bigint): Promise<void>
@@ -68,12 +60,27 @@ export abstract class GroupPartition<Context> implements PartitionEffects<Contex
     return Promise.resolve()
   }
 
-  /** Writes the dead letter. Never throws. */
-  protected abstract bury(letter: DeadLetter, topic: string, subject: Subject): Promise<EffectOutcome>
+  /** Writes the dead letter of an event. Never throws. */
+  protected abstract bury(subject: Subject, letter: Output, signal: AbortSignal): Promise<EffectOutcome>
 
   protected letter({ subject, known, error }: Pick<GivenUp, 'subject' | 'known' | 'error'>): DeadLetter {
     const { envelope } = subject
     const record = originRecord(subject)
     return { consumer: this.options.name, envelope, record, ...known, ...causeOf(error) }
+  }
+}
+
+/** There is no place for the event. */
+function stuck({ record, envelope }: Subject, what: string, cause: unknown): EffectOutcome {
+  const { topic, partition } = record
+  const offset = String(record.offset)
+  return {
+    kind: 'failed',
+    failure: 'stop',
+    error: new OutboxError(
+      'CONSUMER_EVENT_STUCK',
+      `event ${envelope.id} at ${topic}-${partition}, offset ${offset}, ${what}`,
+      { cause, details: { id: envelope.id, topic, partition, offset } },
+    ),
   }
 }

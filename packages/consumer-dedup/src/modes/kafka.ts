@@ -1,8 +1,6 @@
 import { faultPoint, type AnyTopic } from '@oncebox/core'
 import type { ConsumedOffsets } from '@oncebox/kafka'
 import type { KafkaContext, Send } from '../event.js'
-import { deadLetterRecord } from '../failing/dead-letter-record.js'
-import type { DeadLetter } from '../failing/dead-letter.js'
 import { classifyHandlerError } from '../failing/failure.js'
 import type { ResolvedKafkaModeOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
@@ -46,7 +44,7 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
   }
 
   async attempt({ subject, signal, work }: Attempt<KafkaContext<Topics>>): Promise<EffectOutcome> {
-    return await this.#process(subject.record.offset + 1n, (send) => work({ send, signal }))
+    return await this.#process(subject.record.offset + 1n, signal, (send) => work({ send, signal }))
   }
 
   async attemptTogether({
@@ -55,7 +53,7 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
     signal,
     work,
   }: BatchAttempt<KafkaContext<Topics>>): Promise<BatchOutcome> {
-    const outcome = await this.#process(next, (send) => work(subjects, { send, signal }))
+    const outcome = await this.#process(next, signal, (send) => work(subjects, { send, signal }))
     return outcome.kind === 'failed' ? outcome : { kind: 'handled', duplicates: new Set() }
   }
 
@@ -70,14 +68,20 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
 
   async forward(event: Forwarding): Promise<EffectOutcome> {
     await faultPoint('consumer.forwarding')
-    return await this.#commit([retryOutput(this.letter(event), event.tier)], event.subject.record.offset + 1n)
+    const copy = retryOutput(this.letter(event), event.tier)
+    return await this.#commit([copy], event.subject.record.offset + 1n, event.signal)
   }
 
-  protected async bury(letter: DeadLetter, topic: string, { record }: Subject): Promise<EffectOutcome> {
-    return await this.#commit([deadLetterRecord(topic, letter)], record.offset + 1n)
+  /** In one transaction with the offset behind its event. */
+  protected async bury({ record }: Subject, letter: Output, signal: AbortSignal): Promise<EffectOutcome> {
+    return await this.#commit([letter], record.offset + 1n, signal)
   }
 
-  async #process(next: bigint, work: (send: Send<Topics>) => Promise<void>): Promise<EffectOutcome> {
+  async #process(
+    next: bigint,
+    signal: AbortSignal,
+    work: (send: Send<Topics>) => Promise<void>,
+  ): Promise<EffectOutcome> {
     const sent = new SentEvents(this.#kafka.source, this.#kafka.outputs)
     let outputs: Output[]
     try {
@@ -87,14 +91,15 @@ export class KafkaPartition<Topics extends readonly AnyTopic[]> extends GroupPar
       return { kind: 'failed', failure: classifyHandlerError(error, this.options.retryRule), error }
     }
     await faultPoint('consumer.effect.done')
-    return await this.#commit(outputs, next)
+    return await this.#commit(outputs, next, signal)
   }
 
-  async #commit(outputs: readonly Output[], next: bigint): Promise<EffectOutcome> {
+  async #commit(outputs: readonly Output[], next: bigint, signal: AbortSignal): Promise<EffectOutcome> {
+    const offsets = { ...this.#member, offsets: [this.position.at(next)] }
     try {
-      await this.#sender.send({ outputs, offsets: { ...this.#member, offsets: [this.position.at(next)] } })
+      await this.#sender.send({ outputs, offsets }, signal)
     } catch (error) {
-      // All but a refusal is Kafka's: the offsets are read again, and tell what became of it.
+      // What is not refused for good is Kafka's: the offsets are read again, and tell what became of it.
       return { kind: 'failed', failure: isRefused(error) ? 'permanent' : 'unavailable', error }
     }
     this.position.moved(next)

@@ -97,6 +97,6 @@ export interface PartitionEffects<Context> {
    * @throws OutboxError CONSUMER_POSITION_LOST
    */
   pass(next: bigint, end: bigint): Promise<void>
-  /** Gives back what it holds. Safe to call twice. */
+  /** Gives back what it holds; nothing more is begun. Safe to call twice. */
   close(): Promise<void>
 }

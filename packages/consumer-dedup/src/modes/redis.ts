@@ -1,16 +1,14 @@
 import { delay, faultPoint, OutboxError } from '@oncebox/core'
 import type { RedisContext } from '../event.js'
-import type { DeadLetter } from '../failing/dead-letter.js'
-import { deadLetterRecord } from '../failing/dead-letter-record.js'
 import { classifyHandlerError } from '../failing/failure.js'
 import type { ResolvedRedisModeOptions } from '../resolved-options.js'
 import type { GroupPosition } from '../positions/group-position.js'
-import { markKeyOf, type MarkKey } from '../records/mark-key.js'
 import type { RedisCommand, RedisEffect } from '../redis/commands.js'
 import type { OnceOutcome, RedisDedup } from '../redis/dedup.js'
+import type { Output } from '../sending/output.js'
 import type { TransactionalSender } from '../sending/transactional-sender.js'
 import { GroupPartition } from './group-partition.js'
-import type { Attempt, EffectOutcome } from './partition-effects.js'
+import type { Attempt, EffectOutcome, Subject } from './partition-effects.js'
 
 // A claim is held for one lease behind the end of its process, or for as long as somebody who lives handles the event:
 // a zombie, or another topic that has it too.
@@ -66,10 +64,16 @@ export class RedisPartition extends GroupPartition<RedisContext> {
   }
 
   /** Marked as well: an event that comes again after its letter is a duplicate. */
-  protected async bury(letter: DeadLetter, topic: string): Promise<EffectOutcome> {
-    const mark: MarkKey = markKeyOf(letter.envelope)
-    return await this.#untilOurs(new AbortController().signal, () =>
-      this.#dedup.once(mark, () => this.#letters.send({ outputs: [deadLetterRecord(topic, letter)] })),
+  protected async bury({ mark }: Subject, letter: Output, signal: AbortSignal): Promise<EffectOutcome> {
+    return await this.#untilOurs(signal, () =>
+      this.#dedup.once(
+        mark,
+        async () => {
+          await this.#letters.send({ outputs: [letter] }, signal)
+          await faultPoint('consumer.letter.sent')
+        },
+        { signal },
+      ),
     )
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { faultPoint, OutboxError } from '@oncebox/core'
+import { faultPoint, LinkedSignal, OutboxError } from '@oncebox/core'
 import { encodeCommands, type RedisEffect } from './commands.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { RedisMemory, type RedisLoss } from './memory.js'
@@ -188,10 +188,10 @@ class ScriptedDedup implements RedisDedup {
       leaseMs: this.#options.leaseMs,
       extend: () => this.#extend(event, token),
     })
-    const signals = signal === undefined ? keeper.lost : AbortSignal.any([signal, keeper.lost])
+    using wanted = new LinkedSignal(signal, keeper.lost)
     try {
-      if (inDoubt && (await this.#ask(event, signals)) === 'handled') return 'known'
-      return { result: await work(signals) }
+      if (inDoubt && (await this.#ask(event, wanted.signal)) === 'handled') return 'known'
+      return { result: await work(wanted.signal) }
     } catch (error) {
       await keeper.stop()
       await this.#release(event, token)

@@ -1,4 +1,4 @@
-import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { delay, LinkedSignal, nextDelayMs, OutboxError } from '@oncebox/core'
 import {
   connectKafka,
   joinGroup,
@@ -90,7 +90,8 @@ export class ConsumerRun<Context> {
   /** Resolves when the partitions of the first assignment are positioned. */
   async start(given: AbortSignal | undefined): Promise<void> {
     const { signal: stopping } = this.#stopping
-    const signal = given === undefined ? stopping : AbortSignal.any([given, stopping])
+    using wanted = new LinkedSignal(given, stopping)
+    const { signal } = wanted
     await unlessAborted(this.#mode.prepare(signal), signal)
     signal.throwIfAborted()
     this.#background = this.#mode.startBackground?.(this.#handlers, this.#report)
@@ -102,8 +103,9 @@ export class ConsumerRun<Context> {
   /** How far the partitions are behind that this member has and has positioned. */
   async lag(signal: AbortSignal): Promise<readonly PartitionLag[]> {
     const stopping = this.#stopping.signal
+    using wanted = new LinkedSignal(signal, stopping)
     try {
-      return (await this.#current?.lag(AbortSignal.any([signal, stopping]))) ?? []
+      return (await this.#current?.lag(wanted.signal)) ?? []
     } catch (error) {
       if (stopping.aborted) return []
       throw error

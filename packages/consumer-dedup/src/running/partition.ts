@@ -1,3 +1,4 @@
+import { LinkedSignal } from '@oncebox/core'
 import type { ConsumedRecord, FetchedBatch } from '@oncebox/kafka'
 import type { PartitionEffects } from '../modes/partition-effects.js'
 import type { ResolvedCommonOptions } from '../resolved-options.js'
@@ -143,8 +144,8 @@ export class Partition<Context> {
       records.map(({ key }) => key?.toString('latin1') ?? null),
       keysInParallel,
     )
-    const failing = new AbortController()
-    const signal = AbortSignal.any([this.signal, failing.signal])
+    using failing = new LinkedSignal(this.signal)
+    const { signal } = failing
     const running = new Set<Promise<void>>()
     let ended = 0
     const run = async (index: number, record: ConsumedRecord): Promise<void> => {

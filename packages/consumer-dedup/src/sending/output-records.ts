@@ -20,10 +20,11 @@ export async function outputRecords(
   client: KafkaClient,
   outputs: readonly Output[],
   compression: Compression,
+  signal?: AbortSignal,
 ): Promise<readonly PartitionRecords[]> {
   const byPlace = new Map<string, PartitionRecords>()
   for (const output of outputs) {
-    const topic = await client.describeTopic(output.topic) // cached
+    const topic = await client.describeTopic(output.topic, signal && { signal }) // cached
     const partition = partitionOf(output, topic)
     const place = `${partition} ${topic.name}`
     let records = byPlace.get(place)
