@@ -31,6 +31,8 @@ export interface AssignedPartition {
   /** One of the consumer's topics. */
   readonly topic: string
   readonly partition: number
+  /** Where it begins when it has no position yet; decimal. Default: as `startAt` says. */
+  readonly offset?: string
 }
 
 /** What all modes take. */

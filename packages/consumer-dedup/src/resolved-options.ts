@@ -313,9 +313,11 @@ function assertAssignable(
   if (groupInstanceId !== undefined)
     throw invalid('assign and groupInstanceId: with given partitions this is no member of its group')
   const names = new Set<string>()
-  for (const { topic, partition } of assign) {
+  for (const { topic, partition, offset = '0' } of assign) {
     if (!topics.has(topic)) throw invalid(`assign names ${JSON.stringify(topic)}, which is not in topics`)
     within('partition of assign', partition, 0, 0, 2_147_483_647)
+    if (!/^\d{1,18}$/.test(offset))
+      throw invalid(`offset of assign is ${JSON.stringify(offset)}: decimal, 0 or more`)
     const name = `${topic}-${partition}`
     if (names.has(name)) throw invalid(`assign names ${name} twice`)
     names.add(name)

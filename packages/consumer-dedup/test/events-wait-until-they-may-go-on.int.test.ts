@@ -155,3 +155,42 @@ test('given partitions are read without a group: these, no others, and from wher
     expect(found).toHaveLength(11)
   }
 })
+
+test.each(['inbox', 'at-least-once'] as const)(
+  '%s: a given partition begins at a given offset, until it has a position; one that its log has not is refused and leaves nothing behind',
+  async (mode) => {
+    const orders = await createOrders()
+    const name = randomName('billing')
+    await publish(orders, events(6))
+    const found: number[] = []
+    const consume = (offset: string) => {
+      const options = {
+        ...common(name),
+        topics: [orders],
+        assign: [{ topic: orders.name, partition: 0, offset }],
+      }
+      const consumer =
+        mode === 'inbox'
+          ? createConsumer({ ...options, mode, db: fromPg(inbox.pool) })
+          : createConsumer({ ...options, mode })
+      consumer.on('order.placed', ({ payload }) => Promise.resolve(found.push(payload.value)))
+      endings.push(() => consumer.stop())
+      return consumer
+    }
+    // It is patient for ten seconds: the end of a log may lag behind.
+    if (mode === 'inbox')
+      await expect(consume('7').start()).rejects.toMatchObject({ code: 'CONSUMER_POSITION_OUT_OF_RANGE' })
+    const first = consume('4')
+    const two = happens('consumerHandled', name, { count: 2 })
+    await first.start()
+    await two
+    await first.stop()
+    const second = consume('0')
+    const one = happens('consumerHandled', name)
+    await second.start()
+    await publish(orders, events(1, { from: 6 }))
+    await one
+    await second.stop()
+    expect(found).toEqual([4, 5, 6])
+  },
+)

@@ -12,7 +12,7 @@ import { Drainer } from '../parking/drainer.js'
 import { ParkingLot } from '../parking/parking-lot.js'
 import { PositionStore } from '../positions/position-store.js'
 import type { Reporter } from '../report.js'
-import { startOf } from '../retrying/start-of.js'
+import { beginningOf } from '../positions/beginning-of.js'
 import type { DatabasePartition } from './database-partition.js'
 import { FilteredInboxPartition, type FilterInFront } from './filtered-inbox.js'
 import { InboxPartition } from './inbox.js'
@@ -53,7 +53,7 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
       topicOffsets,
       topic,
       partitions,
-      startOf(this.#options, topic),
+      beginningOf(this.#options, topic),
       signal,
     )
     return await Promise.all(

@@ -10,7 +10,7 @@ import {
 } from '../resolved-options.js'
 import { GroupPosition } from '../positions/group-position.js'
 import { readGroupStarts } from '../positions/group-starts.js'
-import { startOf } from '../retrying/start-of.js'
+import { beginningOf } from '../positions/beginning-of.js'
 import { assertDedupWindow } from '../redis/window.js'
 import { TransactionalSender } from '../sending/transactional-sender.js'
 import { KafkaPartition } from './kafka.js'
@@ -54,8 +54,8 @@ abstract class GroupMode<Context, Options extends ResolvedGroupOptions> implemen
         signal,
       )
       const { client, assignment, topicOffsets } = generation
-      const startAt = startOf(this.options, topic)
-      const request = { client, assignment, topic, partitions, startAt, offsets, topicOffsets, signal }
+      const beginning = beginningOf(this.options, topic)
+      const request = { client, assignment, topic, partitions, beginning, offsets, topicOffsets, signal }
       const starts = await readGroupStarts(request)
       return opened.flatMap(({ partition, sender }) =>
         starts

@@ -1,7 +1,7 @@
 import type { TopicOffsets } from '@oncebox/kafka'
 import { assertInRange, notThereYet, type ReadTopicOffsets } from './log-range.js'
 import type { PartitionKey, PositionStore, StoredPosition } from './position-store.js'
-import { firstOffset, type StartAt } from './start-at.js'
+import { firstOffset, type Beginning } from './start-at.js'
 
 /** Where a partition begins, as the database has it. */
 export interface PartitionStart {
@@ -22,14 +22,21 @@ export async function readStarts(
   topicOffsets: ReadTopicOffsets,
   topic: string,
   partitions: readonly number[],
-  startAt: StartAt,
+  beginning: Beginning,
   signal: AbortSignal,
 ): Promise<readonly PartitionStart[]> {
   // The token first: whatever is read after it belongs to this life of the database or a later one.
   const token = await positions.lifeToken()
   const offsets = await topicOffsets(topic, signal)
   const { topicId } = offsets
-  const stored = await storedOrFirst(positions, topic, offsets, startAt)
+  // Before it is written: a position that was written wins over whatever is said later.
+  if (beginning.offsets.size > 0) {
+    const known = await positions.read(topicId)
+    const given = [...beginning.offsets].filter(([partition]) => !known.has(partition))
+    const firsts = given.map(([partition, next]) => ({ key: { topic, topicId, partition }, next }))
+    await assertInRange(topicOffsets, topic, firsts, signal)
+  }
+  const stored = await storedOrFirst(positions, topic, offsets, beginning)
   const starts = partitions.map((partition) => {
     const position = stored.get(partition)
     if (position === undefined) throw notThereYet({ topic, partition })
@@ -49,18 +56,16 @@ async function storedOrFirst(
   positions: PositionStore,
   topic: string,
   { topicId, partitions }: TopicOffsets,
-  startAt: StartAt,
+  beginning: Beginning,
 ): Promise<ReadonlyMap<number, StoredPosition>> {
   const stored = await positions.read(topicId)
   const missing = [...partitions].filter(([partition]) => !stored.has(partition))
   if (missing.length === 0) return stored
-  // A consumer that knows the topic reads a new partition from 0, or it would skip what came before it noticed. One
-  // that sees the topic for the first time begins with what is still there, or with what comes.
-  const isNewConsumer = stored.size === 0
+  const isAdded = stored.size > 0
   await positions.insert(
     topic,
     topicId,
-    new Map(missing.map(([partition, log]) => [partition, isNewConsumer ? firstOffset(startAt, log) : 0n])),
+    new Map(missing.map(([partition, log]) => [partition, firstOffset(beginning, partition, log, isAdded)])),
   )
   return await positions.read(topicId)
 }

@@ -8,7 +8,7 @@ import {
 import { assertInRange, notThereYet, type ReadTopicOffsets } from './log-range.js'
 import { isOfTopic, readNote, writeNote, type OffsetNote } from './offset-note.js'
 import type { PartitionKey } from './position-store.js'
-import { firstOffset, type StartAt } from './start-at.js'
+import { firstOffset, type Beginning } from './start-at.js'
 
 /** Where a partition begins, as the group has it. */
 export interface GroupStart {
@@ -22,7 +22,7 @@ export interface GroupStartsRequest {
   readonly assignment: GroupAssignment
   readonly topic: string
   readonly partitions: readonly number[]
-  readonly startAt: StartAt
+  readonly beginning: Beginning
   /** As they were before the positions are read. */
   readonly offsets: TopicOffsets
   readonly topicOffsets: ReadTopicOffsets
@@ -36,15 +36,14 @@ export interface GroupStartsRequest {
  * @throws OutboxError CONSUMER_POSITION_OUT_OF_RANGE, KAFKA_GROUP_FENCED, KAFKA_UNAVAILABLE
  */
 export async function readGroupStarts(request: GroupStartsRequest): Promise<readonly GroupStart[]> {
-  const { assignment, topic, partitions, startAt, offsets, topicOffsets, signal } = request
+  const { assignment, topic, partitions, beginning, offsets, topicOffsets, signal } = request
   const { topicId } = offsets
   const committed = await committedOffsets(request)
   const note = { topicId, partitions: partitionsAtFirst(offsets, [...committed.values()]) }
   const starts = partitions.map((partition) => {
     const log = offsets.partitions.get(partition)
     if (log === undefined) throw notThereYet({ topic, partition })
-    // A consumer that knows the topic reads a partition that was added from 0, or it would skip what came before it noticed.
-    const first = partition < note.partitions ? firstOffset(startAt, log) : 0n
+    const first = firstOffset(beginning, partition, log, partition >= note.partitions)
     return { key: { topic, topicId, partition }, note, next: committed.get(partition)?.offset ?? first }
   })
   await assertInRange(topicOffsets, topic, starts, signal)
