@@ -21,11 +21,18 @@ const unreachable = new Set([
   '53300',
 ])
 
+// The driver of PostgreSQL has no code for these.
+const lost = /^(Connection terminated|timeout expired|timeout exceeded when trying to connect)/
+
+/** A service that is not there, or does not answer. */
+export function isUnreachable(error: unknown): boolean {
+  if (OutboxError.is(error)) return error.retriable
+  if (!(error instanceof Error)) return false
+  return unreachable.has('code' in error ? String(error.code) : '') || lost.test(error.message)
+}
+
 export function exitCodeOf(error: unknown): number {
-  if (OutboxError.is(error)) {
-    if (error.code.startsWith('CLI_') || error.code.endsWith('_OPTIONS_INVALID')) return exitCodes.wrongUse
-    return error.retriable ? exitCodes.unavailable : exitCodes.failed
-  }
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  return unreachable.has(code) ? exitCodes.unavailable : exitCodes.failed
+  if (OutboxError.is(error) && (error.code.startsWith('CLI_') || error.code.endsWith('_OPTIONS_INVALID')))
+    return exitCodes.wrongUse
+  return isUnreachable(error) ? exitCodes.unavailable : exitCodes.failed
 }

@@ -1,4 +1,5 @@
 import { OutboxError } from '@oncebox/core'
+import { isUnreachable } from './exit-code.js'
 
 /** One line for what happened, one for the next step; a list of causes; never a stack trace, which is for the log. */
 export function printError(error: unknown, json: boolean): void {
@@ -34,9 +35,9 @@ function causesOf(error: unknown): string[] {
 function remedyOf(error: unknown): string | undefined {
   if (OutboxError.is(error)) return error.remedy
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  if (code === 'ECONNREFUSED') return 'check host and port, and that the server runs'
   if (code === 'EADDRINUSE') return 'set ONCEBOX_HTTP_PORT to another port, to 0 for a free one, or to off'
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'check the host name'
+  if (isUnreachable(error)) return 'check host and port, and that the server runs'
   if (code === '28P01' || code === '28000') return 'check user and password'
   if (code === '3D000') return 'create the database, or correct its name in the connection string'
   if (code === '42501')
