@@ -1,12 +1,15 @@
 /** A JVM in which Apache's tools run one after another and side by side. One per set of jars and process. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
+import path from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { cached, digest, runCommand } from '@internal/stack'
 import { AuditError } from './audit-error.js'
 import { complaintsBytesMax, javaCommand, javaOptions } from './java-program.js'
 
-const program = fileURLToPath(new URL('../java/ToolHost.java', import.meta.url))
+const source = fileURLToPath(new URL('../java/ToolHost.java', import.meta.url))
 const newline = 10
 
 interface Run {
@@ -15,16 +18,17 @@ interface Run {
   complaints: string
   asked: boolean
   readonly resolve: (output: Buffer) => void
-  readonly reject: (error: AuditError) => void
+  readonly reject: (error: unknown) => void
 }
 
-type Host = ChildProcessByStdio<Writable, Readable, Readable>
+type Jvm = ChildProcessByStdio<Writable, Readable, Readable>
 
 /** Runs the tools of one set of jars; its JVM starts with the first of them, and does not keep this process alive. */
 export class ToolHost {
   readonly #classpath: string
   readonly #runs = new Map<string, Run>()
-  #host: Host | undefined
+  #classes: Promise<string> | undefined
+  #jvm: Jvm | undefined
   #received: Buffer = Buffer.alloc(0)
   #complaints = ''
   #ids = 0
@@ -35,37 +39,51 @@ export class ToolHost {
 
   /** Starts a tool; `end` asks it to leave. Its output rejects when it ends badly without having been asked to. */
   run(tool: string, toolArguments: readonly string[]): { readonly output: Promise<Buffer>; end(): void } {
-    const host = (this.#host ??= this.#start())
     const id = String(++this.#ids)
-    const words = toolArguments.map((word) => Buffer.from(word).toString('base64'))
     const output = new Promise<Buffer>((resolve, reject) => {
-      this.#runs.set(id, { tool, written: [], complaints: '', asked: false, resolve, reject })
+      const run = { tool, written: [], complaints: '', asked: false, resolve, reject }
+      this.#runs.set(id, run)
+      this.#begin(id, run, toolArguments).catch((error: unknown) => {
+        this.#runs.delete(id)
+        reject(error)
+      })
     })
-    keepsAlive(host, true)
-    host.stdin.write(`${['run', id, tool, ...words].join(' ')}\n`)
     const end = (): void => {
       const run = this.#runs.get(id)
       if (run === undefined) return
       run.asked = true
-      host.stdin.write(`end ${id}\n`)
+      this.#jvm?.stdin.write(`end ${id}\n`)
     }
     return { output, end }
   }
 
-  #start(): Host {
-    const host = spawn(javaCommand(), [...javaOptions, '-cp', this.#classpath, program], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    })
-    host.stdin.on('error', () => undefined) // it has ended, which is told below
-    host.stdout.on('data', (chunk: Buffer) => this.#receive(chunk))
-    host.stderr.on('data', (chunk: Buffer) => {
+  async #begin(id: string, run: Run, toolArguments: readonly string[]): Promise<void> {
+    const classes = await (this.#classes ??= compiled(this.#classpath))
+    const jvm = (this.#jvm ??= this.#start(classes))
+    keepsAlive(jvm, true)
+    const words = toolArguments.map((word) => Buffer.from(word).toString('base64'))
+    jvm.stdin.write(`${['run', id, run.tool, ...words].join(' ')}\n`)
+    if (run.asked) jvm.stdin.write(`end ${id}\n`)
+  }
+
+  #start(classes: string): Jvm {
+    const jvm = spawn(
+      javaCommand(),
+      [...javaOptions, '-cp', `${this.#classpath}${path.delimiter}${classes}`, 'ToolHost'],
+      {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      },
+    )
+    jvm.stdin.on('error', () => undefined) // it has ended, which is told below
+    jvm.stdout.on('data', (chunk: Buffer) => this.#receive(chunk))
+    jvm.stderr.on('data', (chunk: Buffer) => {
       this.#complaints = (this.#complaints + chunk.toString()).slice(-complaintsBytesMax)
     })
-    host.once('error', (cause) => this.#ended(host, `Java does not run: ${cause.message}`, cause))
-    host.once('close', (code, signal) => {
-      this.#ended(host, `the JVM ended with ${signal ?? `exit code ${code}`}`)
+    jvm.once('error', (cause) => this.#ended(jvm, `Java does not run: ${cause.message}`, cause))
+    jvm.once('close', (code, signal) => {
+      this.#ended(jvm, `the JVM ended with ${signal ?? `exit code ${code}`}`)
     })
-    return host
+    return jvm
   }
 
   /** Frames of java/ToolHost.java: a line `out|err|ended ID LENGTH`, and so many bytes. */
@@ -92,16 +110,16 @@ export class ToolHost {
 
   #settle(id: string, run: Run, exitCode: number): void {
     this.#runs.delete(id)
-    if (this.#runs.size === 0 && this.#host !== undefined) keepsAlive(this.#host, false)
+    if (this.#runs.size === 0 && this.#jvm !== undefined) keepsAlive(this.#jvm, false)
     if (exitCode === 0 || run.asked) return run.resolve(Buffer.concat(run.written))
     const complaints = `${run.complaints}${this.#complaints}`.trim()
     run.reject(new AuditError(`${run.tool} ended with exit code ${exitCode}\n${complaints}`))
   }
 
   /** The next tool starts another JVM. */
-  #ended(host: Host, why: string, cause?: Error): void {
-    if (this.#host !== host) return
-    this.#host = undefined
+  #ended(jvm: Jvm, why: string, cause?: Error): void {
+    if (this.#jvm !== jvm) return
+    this.#jvm = undefined
     this.#received = Buffer.alloc(0)
     for (const { tool, reject } of this.#runs.values())
       reject(new AuditError(`${tool}: ${why}\n${this.#complaints.trim()}`, { cause }))
@@ -109,9 +127,20 @@ export class ToolHost {
   }
 }
 
+/** The folder with the classes of java/ToolHost.java: compiled at each start, they would cost a second of processor time. */
+async function compiled(classpath: string): Promise<string> {
+  const name = `tool-host-${digest(`${await runCommand(javaCommand(), ['-version'])}${await readFile(source, 'utf8')}`)}`
+  return await cached(name, async (directory) => {
+    const folder = path.dirname(classpath) // a classpath of all its jars, which only a launcher knows how to read
+    const jars = (await readdir(folder)).map((jar) => path.join(folder, jar))
+    const javac = ['-m', 'jdk.compiler/com.sun.tools.javac.Main']
+    await runCommand(javaCommand(), [...javac, '-cp', jars.join(path.delimiter), '-d', directory, source])
+  })
+}
+
 /** A JVM that waits for the next tool must not keep a program from ending, and one that works must. */
-function keepsAlive(host: Host, alive: boolean): void {
-  for (const handle of [host, ...[host.stdin, host.stdout, host.stderr].map((stream) => stream as Socket)])
+function keepsAlive(jvm: Jvm, alive: boolean): void {
+  for (const handle of [jvm, ...[jvm.stdin, jvm.stdout, jvm.stderr].map((stream) => stream as Socket)])
     if (alive)
       handle.ref() // pipes are sockets to Node, which its types do not say
     else handle.unref()

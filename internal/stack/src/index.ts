@@ -1,5 +1,5 @@
 /** Real PostgreSQL, Kafka and Redis for tests, demo and benchmarks, with nothing to install by hand. */
-export { cached } from './cache.js'
+export { cached, digest } from './cache.js'
 export {
   createDatabase,
   type CreateDatabaseOptions,
