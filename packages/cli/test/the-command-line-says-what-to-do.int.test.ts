@@ -40,7 +40,7 @@ test.for([
   [['reshard'], 'give --shards N'],
   [['reshard', '--shards', 'many'], 'a whole number from 1 to 256'],
   [['reshard', '--shards', '2', '--lane', '=2'], 'it names no topic'],
-  [['verify', '--since', 'soon'], '--since soon: it must be a time'],
+  [['verify', '--since', 'soon'], '--since soon: it must be a date, or a time with its zone'],
   [['adopt', '--torn', 'both'], '--torn both: it must be commit or abort'],
   [['status'], 'no database: give --database URL'],
   [['tail', '--topics', 'x'], "Unknown option '--topics'"],
