@@ -5,12 +5,17 @@ import { expect, test } from 'vitest'
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
+const sources = ['resolved-options.ts', 'parking/resolved-parking.ts', 'retrying/tiers.ts']
+
 test('reference/consumer-options.md has each number that is checked, with its default and bounds', () => {
   const rows = read('docs/reference/consumer-options.md').split('\n')
   const checks = [
-    ...read('packages/consumer-dedup/src/resolved-options.ts').matchAll(
-      /within\(\s*'([\w.]+)(?: of parkKey)?',([^)]*?),\s*(\d[\d_]*|[^,)]+),\s*(\d[\d_]*),\s*(\d[\d_]*|[^,)]+),?\s*\)/g,
-    ),
+    ...sources
+      .map((path) => read(`packages/consumer-dedup/src/${path}`))
+      .join('\n')
+      .matchAll(
+        /within\(\s*'([\w.]+)(?: of (?:parkKey|retryTopics))?',([^)]*?),\s*(\d[\d_]*|[^,)]+),\s*(\d[\d_]*),\s*(\d[\d_]*|[^,)]+),?\s*\)/g,
+      ),
   ]
   expect(checks.length).toBeGreaterThan(15)
   for (const [, name = '', , byDefault, min, max] of checks) {

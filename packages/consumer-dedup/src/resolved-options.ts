@@ -14,7 +14,8 @@ import type {
   RetryOptions,
   UnguardedOptions,
 } from './options.js'
-import type { ParkingRetry, ParkKeyOptions } from './parking/park-key.js'
+import type { ParkingRetry } from './parking/park-key.js'
+import { resolveParking, type ResolvedParking } from './parking/resolved-parking.js'
 import type { StartAt } from './positions/start-at.js'
 import { invalid, named, oneOf, within } from './option-checks.js'
 import type { TopicsRetry } from './retrying/retry-topics.js'
@@ -59,15 +60,6 @@ export interface ResolvedCommonOptions {
   }
   readonly position: { readonly eventsMax: number; readonly intervalMs: number }
   readonly lag: { readonly warnAt: number; readonly intervalMs: number }
-}
-
-export interface ResolvedParking {
-  readonly delaysMs: readonly number[]
-  readonly attemptsMax: number
-  readonly jitter: number
-  readonly concurrency: number
-  readonly keysMax: number
-  readonly eventsMax: number
 }
 
 export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
@@ -321,19 +313,5 @@ function assertAssignable(
     const name = `${topic}-${partition}`
     if (names.has(name)) throw invalid(`assign names ${name} twice`)
     names.add(name)
-  }
-}
-
-function resolveParking({ delaysMs, ...parking }: ParkKeyOptions): ResolvedParking {
-  if (delaysMs.length === 0) throw invalid('delaysMs of parkKey is empty')
-  const jitter = parking.jitter ?? 0.2
-  if (!(jitter >= 0 && jitter <= 1)) throw invalid(`jitter of parkKey is ${jitter}: from 0 to 1`)
-  return {
-    delaysMs: delaysMs.map((delayMs) => within('delaysMs of parkKey', delayMs, 0, 0, 604_800_000)),
-    attemptsMax: within('attemptsMax of parkKey', parking.attemptsMax, delaysMs.length, 1, 1_000),
-    jitter,
-    concurrency: within('concurrency of parkKey', parking.concurrency, 4, 1, 256),
-    keysMax: within('keysMax of parkKey', parking.keysMax, 10_000, 1, 1_000_000),
-    eventsMax: within('eventsMax of parkKey', parking.eventsMax, 100_000, 1, 10_000_000),
   }
 }

@@ -277,6 +277,8 @@ export function inboxBody<Tx extends TransactionHandle>(driver: Driver<Tx>): voi
           payload: JSON.stringify({ orderId: bad?.key, value: 0 }),
           headers: {
             'oncebox-dlt-code': 'CONSUMER_PERMANENT',
+            'oncebox-dlt-stack': expect.stringContaining('PermanentError: no customer') as string,
+            'oncebox-dlt-original-timestamp': expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as string,
             'oncebox-dlt-original-id': bad?.id,
             'kafka_dlt-original-topic': orders.name,
           },

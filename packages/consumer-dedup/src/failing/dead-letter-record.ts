@@ -11,7 +11,7 @@ export function deadLetterRecords(topic: string, letter: DeadLetter): readonly [
   const event = { topic, key, value, timestamp, headers }
   return [
     { ...event, headers: { ...headers, ...causeHeaders(letter) } },
-    { ...event, headers: { ...headers, ...causeHeaders({ ...letter, reason: '' }) } },
+    { ...event, headers: { ...headers, ...causeHeaders({ ...letter, reason: '', stack: null }) } },
     event,
   ]
 }

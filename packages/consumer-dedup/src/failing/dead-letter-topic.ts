@@ -59,12 +59,13 @@ export const causeHeaders = (letter: DeadLetter): Record<string, string> => ({
 /** All but the name of the origin. */
 export function causeHeadersOf(
   prefix: string,
-  { consumer, envelope, record, attempts, code, reason }: DeadLetter,
+  { consumer, envelope, record, attempts, code, reason, stack }: DeadLetter,
 ): Record<string, string> {
   return {
     [`${prefix}-consumer`]: consumer,
     [`${prefix}-code`]: code,
     [`${prefix}-reason`]: bounded(reason, 1_000),
+    ...(stack === null ? {} : { [`${prefix}-stack`]: bounded(stack, 4_000) }),
     [`${prefix}-attempts`]: String(attempts),
     [`${prefix}-original-id`]: envelope.id,
     [`${prefix}-original-source`]: envelope.source,
@@ -72,5 +73,6 @@ export function causeHeadersOf(
     [`${prefix}-original-topic-id`]: record.topicId,
     [`${prefix}-original-partition`]: String(record.partition),
     [`${prefix}-original-offset`]: String(record.offset),
+    [`${prefix}-original-timestamp`]: record.timestamp.toISOString(),
   }
 }

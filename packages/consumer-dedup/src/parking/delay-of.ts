@@ -1,4 +1,4 @@
-import type { ResolvedParking } from '../resolved-options.js'
+import type { ResolvedParking } from './resolved-parking.js'
 
 /** How long a key waits after `retries` failed runs from its queue. A part of it is drawn by lot. */
 export function delayOf(

@@ -9,7 +9,6 @@ import {
   type HeaderCopy,
 } from '../records/header-copy.js'
 import { keptRecord, type ConsumerRecord } from '../records/record.js'
-import { bounded } from '../records/text.js'
 import type { Tier } from './tiers.js'
 
 /** Where an event stood before it was sent on to its first retry topic. */
@@ -30,12 +29,10 @@ export interface RetryCopy {
   readonly retried: Retried
 }
 
-const stackMax = 4_000
 const header = {
   tier: 'oncebox-retry-tier',
   due: 'oncebox-retry-due',
   attempts: 'oncebox-retry-attempts',
-  stack: 'oncebox-retry-stack',
   topic: 'oncebox-retry-original-topic',
   topicId: 'oncebox-retry-original-topic-id',
   partition: 'oncebox-retry-original-partition',
@@ -60,10 +57,8 @@ export function retryHeaders(letter: DeadLetter, tier: Tier, dueAt: Date): Recor
   return {
     ...causeHeadersOf('oncebox-retry', letter),
     [header.topic]: record.topic,
-    [header.timestamp]: record.timestamp.toISOString(),
     [header.tier]: String(tier.number),
     [header.due]: dueAt.toISOString(),
-    ...(letter.stack === null ? {} : { [header.stack]: bounded(letter.stack, stackMax) }),
     [header.record]: JSON.stringify(kept),
   }
 }
