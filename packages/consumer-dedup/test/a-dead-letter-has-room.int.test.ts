@@ -54,7 +54,7 @@ async function untilThere(topic: string): Promise<string[][]> {
   return await lettersOf(topic)
 }
 
-// The event alone makes a batch of some 4,400 bytes, with its origin 400 more, with the words of its cause 1,000 more.
+// The event alone makes a batch of some 4,400 bytes, with its origin 400 more, with the words and the stack of its cause 3,000 more.
 const largeEvents = () => events(2).map((event) => ({ ...event, key: event.key.padEnd(2_000, '-') }))
 const topicOf = (bytes: number) => createTopic('letters', { config: { 'max.message.bytes': String(bytes) } })
 
@@ -62,8 +62,8 @@ test('a dead letter for which there is little room is kept without the words of 
   const orders = await createOrders()
   await publish(orders, largeEvents())
   for (const { bytes, headers, reason } of [
-    { bytes: 10_000, headers: 11, reason: 'oncebox-dlt-reason 1000' },
-    { bytes: 5_500, headers: 11, reason: 'oncebox-dlt-reason 0' },
+    { bytes: 10_000, headers: 13, reason: 'oncebox-dlt-reason 1000' },
+    { bytes: 5_500, headers: 12, reason: 'oncebox-dlt-reason 0' },
     { bytes: 4_600, headers: 0, reason: undefined },
   ]) {
     const group = randomName('billing')
