@@ -34,7 +34,7 @@ export function planOf(mode: ModeUnderTest, seed: number): readonly Life[] {
       death,
       events: random.between(8, 24),
       batches,
-      eventsTogether: batches || random.next() < 0.5 ? random.between(2, 9) : 1,
+      eventsTogether: batches || (mode.takesBatches && random.next() < 0.5) ? random.between(2, 9) : 1,
       handlerMs: random.next() < 0.5 ? 0 : random.between(1, 5),
       again: mode.knowsIds && random.next() < 0.5,
       failures: mode.retries && random.next() < 0.4 ? random.between(1, 2) : 0,

@@ -193,7 +193,11 @@ class Run {
           position: { eventsMax: 4 },
           sessionTimeoutMs: 1_500,
           heartbeatIntervalMs: 200,
-          retry: { attemptsMax: 20, killsMax: 20, backoff: { minMs: 5, maxMs: 20 } },
+          retry: {
+            attemptsMax: 20,
+            backoff: { minMs: 5, maxMs: 20 },
+            ...(this.#mode.remembersAttempts ? { killsMax: 20 } : {}),
+          },
           ...(life === undefined ? {} : { batch: { eventsMax: life.eventsTogether } }),
         },
       },

@@ -18,8 +18,16 @@ export interface Tally {
   readonly broken: readonly number[]
 }
 
+/** What a life may lose of a partition: one batch when it is killed, one when it has stood still past its session. */
+const stretchesOfLife = 2
+
 export function tally(mode: ModeUnderTest, runs: readonly SeedRun[]): Tally {
-  const counts = runs.map((run) => ({ ...countsOf(run), seed: run.seed }))
+  const counts = runs.map((run) => ({
+    ...countsOf(run),
+    stretches: lostStretches(run),
+    lives: run.kills.length + 1,
+    seed: run.seed,
+  }))
   const sum = (pick: (one: (typeof counts)[number]) => number): number =>
     counts.reduce((total, one) => total + pick(one), 0)
   return {
@@ -33,8 +41,12 @@ export function tally(mode: ModeUnderTest, runs: readonly SeedRun[]): Tally {
     phantom: sum(({ phantom }) => phantom),
     broken: counts
       .filter(
-        ({ lost, doubled, reordered, phantom }) =>
-          phantom > 0 || reordered > 0 || (lost > 0 && !mode.mayLose) || (doubled > 0 && !mode.mayDouble),
+        ({ lost, doubled, reordered, phantom, stretches, lives }) =>
+          phantom > 0 ||
+          reordered > 0 ||
+          (lost > 0 && !mode.mayLose) ||
+          stretches > lives * stretchesOfLife ||
+          (doubled > 0 && !mode.mayDouble),
       )
       .map(({ seed }) => seed),
   }
@@ -55,4 +67,17 @@ function countsOf({ sent, effects }: SeedRun): Pick<Tally, 'lost' | 'doubled' | 
     }
   }
   return { lost: known.size - seen.size, doubled, reordered, phantom }
+}
+
+/** Of the key that has lost the most: how many stretches of its events have no effect. */
+function lostStretches({ sent, effects }: SeedRun): number {
+  const seen = new Set(effects.map(({ id }) => id))
+  const isLost = new Map<string, boolean>()
+  const stretches = new Map<string, number>()
+  for (const { id, key } of sent) {
+    const lost = !seen.has(id)
+    if (lost && isLost.get(key) !== true) stretches.set(key, (stretches.get(key) ?? 0) + 1)
+    isLost.set(key, lost)
+  }
+  return Math.max(0, ...stretches.values())
 }

@@ -14,7 +14,7 @@ export interface RetryOptions {
   readonly attemptsMax?: number
   /** Waits between attempts: doubled each time, half of it jitter. Default 200 ms to 10 s. */
   readonly backoff?: Backoff
-  /** How often a process may end while it handles an event alone, before the event becomes a dead letter. Default 3. */
+  /** How often a process may end while it handles an event alone, before the event becomes a dead letter. Default 3. Refused in the modes without a database, in which nobody knows. */
   readonly killsMax?: number
   /** Only what is one of these, or has one as a cause, is tried again; an event whose handler throws anything else is given up at once. */
   readonly include?: readonly ErrorMatch[]
@@ -59,7 +59,7 @@ export interface CommonOptions<Topics extends readonly AnyTopic[]> {
   readonly batch?: {
     /**
      * Events that are handled in one step: one transaction, or one call of a batch handler. They succeed together; when
-     * one fails, they are handled one by one. Default 500; without a batch handler 1 in the modes `inbox`, `at-least-once` and `at-most-once`.
+     * one fails, they are handled one by one. Default 500; without a batch handler 1 in the modes `inbox` and `at-least-once`; always 1 in `redis` and `at-most-once`, in which more is refused.
      */
     readonly eventsMax?: number
   }

@@ -18,6 +18,7 @@ import type { ParkingRetry } from './parking/park-key.js'
 import { resolveParking, type ResolvedParking } from './parking/resolved-parking.js'
 import type { StartAt } from './positions/start-at.js'
 import { invalid, named, oneOf, within } from './option-checks.js'
+import { assertOfMode } from './mode-refusals.js'
 import type { TopicsRetry } from './retrying/retry-topics.js'
 import { resolveTiers, type Tiers } from './retrying/tiers.js'
 import type { RedisDedup } from './redis/dedup.js'
@@ -176,8 +177,7 @@ function resolveGroupOptions(
   const common = resolveCommonOptions(options, mode)
   if (common.parking !== undefined)
     throw invalid(`parkKey needs a database, in which events wait: mode ${mode} has none`)
-  const why = common.tiers === undefined ? undefined : withoutRetryTopics[mode]
-  if (why !== undefined) throw invalid(`retryTopics is not for mode ${mode}: ${why}`)
+  assertOfMode(mode, 'retryTopics', common.tiers !== undefined)
   return {
     ...common,
     mode,
@@ -194,19 +194,6 @@ function resolveGroupOptions(
     ),
     compression: options.compression ?? 'none',
   }
-}
-
-/** Why events of a partition cannot be handled at once. */
-const oneAfterTheOther: Readonly<Record<string, string>> = {
-  position: 'the position moves in the transaction of each event',
-  kafka: 'the offset moves in the transaction of each event',
-  'at-most-once': 'the offset is committed before the events',
-}
-
-/** Why an event cannot be sent to a retry topic. */
-const withoutRetryTopics: Readonly<Record<string, string>> = {
-  redis: 'its mark is in Redis and the retry topic in Kafka, and nothing makes both happen or neither',
-  'at-most-once': 'a handler has one attempt',
 }
 
 type AnyRetry = Omit<RetryOptions, 'parking' | 'tiers'> &
@@ -281,9 +268,10 @@ function resolveCommonOptions(
     },
   }
   if (options.topics.length === 0) throw invalid('topics is empty')
+  assertOfMode(mode, 'retry.killsMax', retry.killsMax !== undefined)
+  assertOfMode(mode, 'batch.eventsMax', (resolved.eventsTogetherMax ?? 1) > 1)
+  assertOfMode(mode, 'keysInParallel', resolved.keysInParallel > 1)
   if (resolved.keysInParallel > 1) {
-    const why = oneAfterTheOther[mode]
-    if (why !== undefined) throw invalid(`keysInParallel is not for mode ${mode}: ${why}`)
     if ((resolved.eventsTogetherMax ?? 1) > 1)
       throw invalid('keysInParallel and batch.eventsMax: events run at once each alone, or together')
   }

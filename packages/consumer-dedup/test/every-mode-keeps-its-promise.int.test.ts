@@ -53,7 +53,8 @@ describe.each(modes)('a consumer in mode $name', (mode) => {
       const sent = events(40, { keys: 4 })
       await bed.publish(sent.slice(0, 20))
       const group = bed.name
-      const zombie = bed.start({ group, options: { batch: { eventsMax: 4 } } }, 'consumer.effect.done@3:stop')
+      const options = mode.takesBatches ? { batch: { eventsMax: 4 } } : {}
+      const zombie = bed.start({ group, options }, 'consumer.effect.done@3:stop')
       await eventually(async () => (await bed.effects()).length >= (mode.mode === 'kafka' ? 8 : 2))
       const next = bed.start({ group })
       await next.started

@@ -235,7 +235,7 @@ test('a key whose event fails is parked while the others run, and its events kee
   expect(inOrder(found)).toBe(true)
 })
 
-test('keysInParallel is refused where the position moves with the event, and where events are handled together', async () => {
+test('what a mode cannot keep, or would not heed, is refused: keysInParallel, retry.killsMax, batch.eventsMax', async () => {
   const orders = await createOrders()
   const common = { group: 'billing', topics: [orders], kafka: kafka(), keysInParallel: 2 } as const
   const db = fromPg(pool)
@@ -254,6 +254,17 @@ test('keysInParallel is refused where the position moves with the event, and whe
   )
   expect(() => createConsumer({ ...common, mode: 'inbox', db, keysInParallel: 257 })).toThrow(
     refused('from 1 to 256'),
+  )
+  const rest = { group: 'billing', topics: [orders], kafka: kafka() } as const
+  const noKills = { retry: { killsMax: 3 } } as const
+  expect(() => createConsumer({ ...rest, ...noKills, mode: 'at-least-once' })).toThrow(
+    refused('retry.killsMax is not for mode at-least-once'),
+  )
+  expect(() => createConsumer({ ...rest, ...noKills, mode: 'kafka', outputs: [], source: 'x' })).toThrow(
+    refused('retry.killsMax is not for mode kafka'),
+  )
+  expect(() => createConsumer({ ...rest, mode: 'at-most-once', batch: { eventsMax: 2 } })).toThrow(
+    refused('batch.eventsMax is not for mode at-most-once'),
   )
   expect(() => createConsumer({ ...common, mode: 'inbox', db }).onBatch(async () => undefined)).toThrow(
     refused('onBatch()'),

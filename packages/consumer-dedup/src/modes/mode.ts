@@ -31,8 +31,9 @@ export interface Mode<Context> {
    */
   prepare(signal: AbortSignal): Promise<void>
   /**
-   * Where the partitions of a topic stand. First positions are written before anything is fetched.
-   * @throws OutboxError CONSUMER_POSITION_OUT_OF_RANGE
+   * Where the partitions of a topic stand, and what is needed to bring their events to their end. First positions are written
+   * before anything is fetched.
+   * @throws OutboxError CONSUMER_POSITION_OUT_OF_RANGE, or whatever keeps the mode from its database, Redis or Kafka
    */
   open(
     generation: Generation,

@@ -1,4 +1,4 @@
-import { delay, faultPoint, nextDelayMs, OutboxError, type SqlConnection } from '@oncebox/core'
+import { delay, faultPoint, LinkedSignal, nextDelayMs, OutboxError, type SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import { buryEvent } from '../failing/bury-event.js'
 import { classifyHandlerError, holdsPartition } from '../failing/failure.js'
@@ -51,8 +51,8 @@ export class DrainRunner<Tx> {
 
   /** Never throws: what could not be told to the database is found out when the lease has run out. */
   async run(event: ClaimedEvent): Promise<void> {
-    const lost = new AbortController()
-    const signal = AbortSignal.any([this.#aborting.signal, lost.signal])
+    using lost = new LinkedSignal(this.#aborting.signal)
+    const { signal } = lost
     const { sessionTimeoutMs } = this.#options
     const timer = setInterval(() => {
       this.#parked.renew(event).then(

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Envelope } from '@oncebox/core'
+import { uuidOfHash } from './uuid-of-hash.js'
 
 /** The key of a dedup mark: pure functions of the event, so that every delivery of it has the same. */
 export interface MarkKey {
@@ -15,13 +15,13 @@ const isVersion7 = (id: string): boolean => id[14] === '7'
 const timeMax = Date.UTC(9999, 0)
 
 export function markKeyOf(envelope: Pick<Envelope, 'id' | 'source' | 'time'>): MarkKey {
-  const id = uuid.test(envelope.id) ? envelope.id.toLowerCase() : hashToUuid(envelope.id)
+  const id = uuid.test(envelope.id) ? envelope.id.toLowerCase() : uuidOfHash(envelope.id)
   return { source: envelope.source, id, eventAt: eventTime(envelope) }
 }
 
 /** The key of what is known of an event in a retry topic, while what is known of the event itself is kept under its own. */
 export function markKeyOfTier(envelope: Pick<Envelope, 'id' | 'source' | 'time'>, tier: number): MarkKey {
-  return { ...markKeyOf(envelope), id: hashToUuid(`${envelope.id}\nretry ${tier}`) }
+  return { ...markKeyOf(envelope), id: uuidOfHash(`${envelope.id}\nretry ${tier}`) }
 }
 
 /** The time inside the UUID v7, else the emitter's time, else the epoch. Never the record's or the clock's time. */
@@ -31,9 +31,3 @@ function eventTime({ id, time }: Pick<Envelope, 'id' | 'time'>): Date {
 }
 
 const clamp = (ms: number): Date => new Date(ms >= 0 && ms < timeMax ? ms : 0)
-
-/** Version 8 of RFC 9562 (custom): the first bytes of the id's SHA-256. */
-function hashToUuid(id: string): string {
-  const hex = createHash('sha256').update(id, 'utf8').digest('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
-}

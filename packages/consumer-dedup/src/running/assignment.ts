@@ -1,4 +1,4 @@
-import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { delay, LinkedSignal, nextDelayMs, OutboxError } from '@oncebox/core'
 import { startFetching, type FetchedBatch, type FetchLoop, type PartitionAddress } from '@oncebox/kafka'
 import { lagOfPartitions } from '../lag/lag-of-partitions.js'
 import type { PartitionLag } from '../lag/partition-lag.js'
@@ -37,7 +37,7 @@ const final: ReadonlySet<unknown> = new Set([
 
 /**
  * The partitions that this member has in one generation of its group. Nothing of a partition is fetched before its position
- * is read from the database. Any doubt about a position drops what is in memory and reads it again.
+ * is read, from wherever its mode keeps it. Any doubt about a position drops what is in memory and reads it again.
  */
 export class Assignment<Context> {
   readonly #generation: Generation
@@ -218,9 +218,10 @@ export class Assignment<Context> {
     const { key, next } = partition
     this.#loop.pause([key])
     this.#loop.seek(key, next)
-    const signal = AbortSignal.any([this.#ended.signal, partition.signal])
+    const wanted = new LinkedSignal(this.#ended.signal, partition.signal)
+    const waited = delay(waitMs, wanted.signal).finally(() => wanted[Symbol.dispose]())
     this.#start(
-      delay(waitMs, signal).then(
+      waited.then(
         () => {
           if (!this.#pauses.has(key)) this.#loop.resume([key])
         },
