@@ -1,4 +1,4 @@
-import { modesUnderTest } from '@internal/contracts/consumers'
+import { databaseModes, modesUnderTest } from '@internal/contracts/consumers'
 import { randomName } from '@internal/stack'
 import { createConsumer, retryTopics } from '@oncebox/consumer-dedup'
 import { connectKafka, readTopicOffsets, type ConsumedRecord } from '@oncebox/kafka'
@@ -7,13 +7,16 @@ import { Bed, headerOf } from './contract/bed.js'
 import {
   brokers,
   compare,
+  createInboxDatabase,
   createOrders,
+  effects,
   events,
   eventually,
   happens,
   publish,
   withProducer,
 } from './fixture.js'
+import { effectConsumer, openPool } from './positions.js'
 
 const partitions = 2
 const modes = modesUnderTest.filter(
@@ -144,6 +147,43 @@ describe.concurrent.each(modes)('a consumer in mode $name', (mode) => {
     expect(compare(sent, found).doubled).toBe(0)
     expect(new Set(copies).size).toBe(copies.length)
   })
+})
+
+describe.concurrent.each(databaseModes)('a consumer in mode $name', (mode) => {
+  test(
+    'of a database that was restored to a time before the event was sent on handles it anew, and not its copy too',
+    { timeout: 60_000 },
+    async () => {
+      await using bed = await Bed.open(mode, 1)
+      await using _relay = await bed.startRelay()
+      const retry = { delaysMs: [100], inPlace: { attemptsMax: 1 } }
+      const sent = events(5)
+      await bed.publish(sent)
+      const oneByOne = { batch: { eventsMax: 1 } }
+      const before = bed.start({ failing: { 2: 1 }, tiers: retry, options: oneByOne })
+      await bed.untilDone(sent)
+      await before.started
+      before.kill('SIGTERM')
+      await before.ended
+
+      // It has nothing of all that, its positions neither.
+      await using restored = await createInboxDatabase()
+      const pool = openPool(restored.url)
+      const consumer = effectConsumer(bed.orders, pool, {
+        mode: mode.mode === 'position' ? 'position' : 'inbox',
+        name: bed.name,
+        outbox: { source: 'billing' },
+        retry: retryTopics(retry),
+      })
+      const copy = happens('consumerDuplicate', bed.name)
+      await consumer.start()
+      expect(await copy).toMatchObject({ id: sent[2]?.id, topic: `${bed.orders.name}.retry.${bed.name}.1` })
+      await eventually(async () => compare(sent, await effects(pool)).lost === 0)
+      await consumer.stop()
+      expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+      await pool.end()
+    },
+  )
 })
 
 test(
