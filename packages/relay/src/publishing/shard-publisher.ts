@@ -7,13 +7,13 @@ import { Requeue } from '../dead-letters/requeue.js'
 import { positionRecord } from '../opening/open-shard.js'
 import { Replays } from '../replaying/replays.js'
 import { ReplayStore } from '../replaying/replay-store.js'
-import { positionBehind, type Position, type WindowName } from '../position.js'
+import type { Position } from '../position.js'
 import type { Snapshot } from '../reading/snapshot.js'
-import type { Cursor, Page, PageReader } from '../reading/window-reader.js'
+import type { Page, PageReader } from '../reading/window-reader.js'
 import { WindowRecorder } from '../reading/window-recorder.js'
 import { BatchEncoder } from './batch-encoder.js'
 import { BatchLimit } from './batch-limit.js'
-import { Confirmation, type WindowKey } from './confirmation.js'
+import { Confirmation } from './confirmation.js'
 import type { EncodedBatch } from './encoded-batch.js'
 import type { Exceptions } from './exceptions.js'
 import { Flights, type FirstFailure } from './flights.js'
@@ -23,6 +23,7 @@ import { Prover } from './prover.js'
 import type { PublishedUpTo, PublishShardRequest } from './publish-shard.js'
 import { haltOf, refusedContent } from './refusals.js'
 import { Routes } from './routes.js'
+import { Standing, type Copied } from './standing.js'
 import { topicsOfRows } from './topics-of-rows.js'
 
 /** A page that was read, with what can be published of it. */
@@ -51,7 +52,6 @@ const txidsDear = 10_000n
 export class ShardPublisher {
   readonly #request: PublishShardRequest
   readonly #reader: PageReader
-  readonly #recorder: WindowRecorder
   readonly #routes: Routes
   readonly #encoder: BatchEncoder
   readonly #book: LetterBook
@@ -65,22 +65,9 @@ export class ShardPublisher {
   #cutTransaction: bigint | undefined
   readonly #halt = new ShardHalt()
   readonly #flights = new Flights()
-  /** As it stands in Kafka. */
-  #committed: Position
-  /** Where the next batch starts, once all batches before it are committed. */
-  #position: Position
-  /** The window under the cursor, recorded or being recorded. */
-  #window: WindowName
-  /** Of the newest record, which may be of a window that was given up. */
-  #windowNumber: number
-  #cursor: Cursor
-  #recorded: Promise<void> = Promise.resolve()
-  /** Letters were written since the newest record, by whomever: the next position has to stand on a newer one. */
-  #recordIsOld = true
+  readonly #standing: Standing
   readonly #confirmation: Confirmation
   readonly #prover: Prover
-  /** The newest confirmed window that a record carries. */
-  #confirmedRecorded: WindowKey | undefined
   #movedAtMs = 0
 
   constructor(request: PublishShardRequest) {
@@ -96,16 +83,9 @@ export class ShardPublisher {
       bytesMax: options.bytesMax,
       keepTransactionsWhole: options.keepTransactionsWhole,
     })
-    this.#recorder = new WindowRecorder(database.recorder)
     this.#routes = new Routes(kafka, open.progress.name)
     this.#encoder = new BatchEncoder(this.#routes, options.compression)
     this.#limit = new BatchLimit(options.eventsMax)
-    this.#committed = position
-    this.#position = position
-    this.#window = position.window
-    this.#windowNumber = position.window.number
-    this.#cursor = cursorAfter(position)
-    this.#confirmedRecorded = open.confirmed
     this.#confirmation = new Confirmation({
       kafka,
       producerIds: () => open.session.producerIds,
@@ -114,6 +94,7 @@ export class ShardPublisher {
       inherited: position.unproven,
       topicsOfRows: async (until) => await topicsOfRows(options, open, until),
     })
+    this.#standing = new Standing(open, new WindowRecorder(database.recorder), this.#confirmation)
     this.#prover = new Prover(request, this.#confirmation)
     const relay = options.name
     const reads = new LetterReads(database.reader, condition)
@@ -139,7 +120,7 @@ export class ShardPublisher {
       generation: position.window.generation,
       eventsMax: options.eventsMax,
       bytesMax: options.bytesMax,
-      published: () => (this.#cursor.to === undefined ? this.#cursor.from : undefined),
+      published: () => (this.#standing.cursor.to === undefined ? this.#standing.cursor.from : undefined),
       commit: async (batch, replayed) => await this.#publishCopies(batch, { replayed }),
       onWait: (error) => request.observer.copiesWait(error),
       signal,
@@ -148,8 +129,9 @@ export class ShardPublisher {
 
   async run(): Promise<PublishedUpTo> {
     const { signal, observer } = this.#request
-    await this.#book.load(this.#position.requeued ?? [])
-    await this.#replays.load(this.#position.replayed)
+    const { requeued = [], replayed } = this.#standing.position
+    await this.#book.load(requeued)
+    await this.#replays.load(replayed)
     observer.setAside(0, this.#book.parked.size)
     try {
       while (!signal.aborted) {
@@ -162,11 +144,7 @@ export class ShardPublisher {
     } finally {
       await this.#prover.end()
     }
-    return {
-      position: this.#committed,
-      window: { ...this.#window, number: this.#windowNumber },
-      confirmed: this.#confirmation.confirmed,
-    }
+    return this.#standing.upTo
   }
 
   /** Until the signal is aborted or something fails. */
@@ -193,7 +171,7 @@ export class ShardPublisher {
       const { batch } = next
       this.#flights.add(batch, this.#publish(next))
       if (this.#flights.count > 1) await this.#flights.landFirst()
-      if (this.#cursor.to === undefined || !batch.whole) await this.#flights.landAll()
+      if (this.#standing.cursor.to === undefined || !batch.whole) await this.#flights.landAll()
       if (batch.halt !== undefined) throw batch.halt.error
     }
     await this.#flights.landAll()
@@ -201,22 +179,23 @@ export class ShardPublisher {
 
   async #readBatch(): Promise<ReadBatch | undefined> {
     // The cursor stands on the record of this window: it must be there before it is built upon.
-    await this.#recorded
+    await this.#standing.recorded
     const { options, signal, observer } = this.#request
-    observer.reading(this.#cursor)
+    const { cursor } = this.#standing
+    observer.reading(cursor)
     const startedMs = performance.now()
     const rowsMax = this.#limit.rows
-    const page = await this.#reader.read(this.#cursor, rowsMax)
+    const page = await this.#reader.read(cursor, rowsMax)
     if (page === undefined) return undefined
     const exceptions = await this.#exceptions(page)
     const readAtMs = performance.now()
     const transactions = page.order === 'seq' ? undefined : this.#inTransactions(rowsMax)
-    const batch = await this.#encoder.encode(page.rows, this.#cursor.after, exceptions, signal, transactions)
+    const batch = await this.#encoder.encode(page.rows, cursor.after, exceptions, signal, transactions)
     const encodeMs = performance.now() - readAtMs
     if (batch.setAside.length > 0) {
       await page.proven
       await this.#book.setAside(batch.setAside)
-      this.#recordIsOld = true
+      this.#standing.lettersWritten()
       for (const { seq } of batch.setAside) this.#refused.delete(seq)
       observer.setAside(batch.setAside.length, this.#book.parked.size)
     }
@@ -229,7 +208,7 @@ export class ShardPublisher {
   #inTransactions(rowsMax: number): InTransactions {
     const last = this.#cutTransaction
     return {
-      lastOfTransaction: this.#cursor.lastOfTransaction ?? 0n,
+      lastOfTransaction: this.#standing.cursor.lastOfTransaction ?? 0n,
       whole: this.#request.options.keepTransactionsWhole,
       cut: last === undefined ? undefined : { last, rowsMax },
     }
@@ -250,47 +229,21 @@ export class ShardPublisher {
   /** One Kafka transaction. Moves the cursor before its first await, so that the next page can be read meanwhile. */
   async #publish(read: ReadBatch): Promise<void> {
     const { page, batch, complete } = read
-    const { open, wakeup } = this.#request
+    const { observer, wakeup } = this.#request
     const startedMs = performance.now()
-    // A record made after the letters: a database that has it has them, too, also after a failover that lost its tail.
-    if (this.#cursor.to === undefined || this.#recordIsOld) this.#recordNextWindow(page)
-    const position = positionBehind(this.#position, {
-      incarnation: open.incarnation,
-      window: this.#window,
-      from: page.from,
-      to: page.to,
-      lastSeq: batch.lastSeq,
-      lastOfTransaction: complete ? undefined : batch.lastOfTransaction,
-      complete,
-      events: batch.events,
-      unproven: this.#confirmation.unprovenWith(batch.topics),
-    })
-    this.#position = position
-    this.#cursor = cursorAfter(position)
+    const position = this.#standing.moveBehind(page, batch, complete)
     wakeup.reset()
     const receipt = await this.#commit(batch, position)
     if (complete) this.#confirmation.completed(position.window)
     this.#limit.committed()
-    if (this.#halt.passes(batch, complete)) this.#request.observer.resumed()
+    if (this.#halt.passes(batch, complete)) observer.resumed()
     this.#tell({ ...read, bytes: page.bytes, startedMs, receipt, position })
   }
 
   /** Copies of dead letters, or of what was published, in a transaction of their own. Nothing else is in flight. */
-  async #publishCopies(
-    batch: EncodedBatch,
-    copied: Pick<Position, 'requeued'> | Pick<Position, 'replayed'>,
-  ): Promise<void> {
-    const { open } = this.#request
+  async #publishCopies(batch: EncodedBatch, copied: Copied): Promise<void> {
     const startedMs = performance.now()
-    await this.#recorded
-    this.#recordNextWindow({ to: this.#committed.to, proven: Promise.resolve() })
-    const position = positionBehind(this.#committed, {
-      incarnation: open.incarnation,
-      window: this.#window,
-      events: batch.events,
-      ...copied,
-      unproven: this.#confirmation.unprovenWith(batch.topics),
-    })
+    const position = await this.#standing.standStill(batch, copied)
     try {
       const receipt = await this.#commit(batch, position)
       this.#tell({ batch, bytes: batch.boundedBytes, readMs: 0, encodeMs: 0, startedMs, receipt, position })
@@ -304,10 +257,10 @@ export class ShardPublisher {
     const partitions = [...batch.partitions, positionRecord(open.progress, open.shard, position)]
     // The session holds a batch back behind one that is undecided. One that was refused before this call is not ahead of it
     // any more: without the gate, the position would pass what was refused, and lose it.
-    const gate = Promise.all([this.#recorded, this.#flights.landed])
+    const gate = Promise.all([this.#standing.recorded, this.#flights.landed])
     this.#request.observer.publishing(batch.topics)
     const receipt = await open.session.publish({ partitions, gate })
-    this.#committed = position
+    this.#standing.committed(position)
     this.#confirmation.placed(receipt)
     return receipt
   }
@@ -334,15 +287,10 @@ export class ShardPublisher {
   /** Nothing left in the window under the cursor, or nothing new at all. */
   async #nothing(page: Page | undefined): Promise<void> {
     const { open, options, observer, wakeup, signal } = this.#request
-    if (this.#cursor.to !== undefined) {
-      // The last page was exactly full: the window ended with it.
-      this.#confirmation.completed(this.#window)
-      this.#cursor = { anchor: this.#window, from: this.#cursor.to, to: undefined, after: 0n }
-      return
-    }
+    if (this.#standing.endWindow()) return
     await page?.proven
-    const to = page?.to ?? this.#cursor.from
-    if (this.#confirmation.confirmed !== this.#confirmedRecorded) await this.#moveTo(to)
+    const to = page?.to ?? this.#standing.cursor.from
+    if (this.#standing.hasNewsToRecord) await this.#moveTo(to)
     else if (this.#prover.wantsMore) await this.#publishEmpty(to)
     else if (page !== undefined && isDear(page) && performance.now() - this.#movedAtMs > moveEmptyAfterMs)
       await this.#moveTo(to)
@@ -355,9 +303,7 @@ export class ShardPublisher {
   /** An empty window, recorded, so that the next one begins behind it. */
   async #moveTo(to: Snapshot): Promise<void> {
     this.#movedAtMs = performance.now()
-    this.#recordNextWindow({ to, proven: Promise.resolve() })
-    await this.#recorded
-    this.#cursor = { anchor: this.#window, from: to, to: undefined, after: 0n }
+    await this.#standing.moveOverNothing(to)
   }
 
   /**
@@ -366,44 +312,15 @@ export class ShardPublisher {
    */
   async #publishEmpty(to: Snapshot): Promise<void> {
     const { open } = this.#request
-    const { from } = this.#cursor
-    await this.#moveTo(to)
-    const position = positionBehind(this.#committed, {
-      incarnation: open.incarnation,
-      window: this.#window,
-      from,
-      to,
-      complete: true,
-      events: 0,
-      unproven: this.#confirmation.unprovenWith([]),
-    })
-    this.#position = position
+    this.#movedAtMs = performance.now()
+    const position = await this.#standing.moveBehindNothing(to)
     const receipt = await open.session.publish({
       partitions: [positionRecord(open.progress, open.shard, position)],
     })
-    this.#committed = position
+    this.#standing.committed(position)
     this.#confirmation.placed(receipt)
     this.#confirmation.completed(position.window)
     this.#prover.prove()
-  }
-
-  #recordNextWindow({ to, proven }: Pick<Page, 'to' | 'proven'>): void {
-    const { open } = this.#request
-    const window = {
-      generation: this.#window.generation,
-      epoch: open.epoch,
-      number: ++this.#windowNumber,
-      incarnation: open.incarnation,
-    }
-    this.#window = window
-    this.#recordIsOld = false
-    const { confirmed } = this.#confirmation
-    this.#confirmedRecorded = confirmed
-    const record = { shard: open.shard, window, to, confirmed, lifeToken: open.lifeToken }
-    // Side by side: one after the other, they take longer than the broker. A record whose proof fails is of a window that is
-    // never used, as that of a batch that is aborted.
-    this.#recorded = Promise.all([proven, this.#recorder.record(record)]).then(() => undefined)
-    this.#recorded.catch(() => undefined)
   }
 
   /**
@@ -414,7 +331,7 @@ export class ShardPublisher {
     const { open, signal } = this.#request
     if (signal.aborted || open.session.state !== 'ready') throw error
     // A record that was refused is a doubt of its own.
-    await this.#recorded
+    await this.#standing.recorded
     const content = refusedContent(error, open.progress.name)
     const halt = haltOf(error, open.progress.name)
     if ((content === undefined || batch === undefined) && halt === undefined) throw error
@@ -445,20 +362,10 @@ export class ShardPublisher {
 
   /** To the last committed position. Nothing is in flight. */
   #goBack(): void {
-    this.#position = this.#committed
-    this.#window = this.#committed.window
-    this.#cursor = cursorAfter(this.#committed)
-    this.#recordIsOld = true
-    this.#confirmation.wentBack()
+    this.#standing.goBack()
     this.#request.observer.wentBack()
   }
 }
 
 const isDear = ({ from, to, endedCount }: Page): boolean =>
   endedCount > endedDear || to.xmax - from.xmax > txidsDear
-
-function cursorAfter({ window, from, to, lastSeq, lastOfTransaction, complete }: Position): Cursor {
-  return complete
-    ? { anchor: window, from: to, to: undefined, after: 0n }
-    : { anchor: window, from, to, after: lastSeq, lastOfTransaction }
-}
