@@ -1,13 +1,15 @@
 /** A short program on Apache's classes, in a JVM of its own. */
 import { spawn } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cached, digest, runCommand } from '@internal/stack'
 import { AuditError } from './audit-error.js'
 
 export interface JavaProgram {
   /** What goes after `java -cp`: the jars of kafka_2.13 and kafka-tools. */
   readonly classpath: string
-  /** The path of a source file, which Java compiles as it starts. */
+  /** The path of a source file, named as its class. */
   readonly source: string
   readonly arguments: readonly string[]
   readonly signal?: AbortSignal
@@ -16,7 +18,7 @@ export interface JavaProgram {
 const log4j = fileURLToPath(new URL('../java/log4j2.properties', import.meta.url))
 
 /** For a program that lives for seconds, compiling well costs more than it gains. */
-export const javaOptions = [
+const javaOptions = [
   '-XX:TieredStopAtLevel=1',
   '-XX:+UseSerialGC',
   '-Xshare:auto',
@@ -29,6 +31,27 @@ export const javaCommand = (): string => {
   return home === undefined || home === '' ? 'java' : path.join(home, 'bin', 'java')
 }
 
+/** What Java is told to run a program with. */
+export async function javaRuns(source: string, classpath: string): Promise<readonly string[]> {
+  const classes = await compiled(source, classpath)
+  const { name } = path.parse(source)
+  return [...javaOptions, '-cp', [classpath, classes].join(path.delimiter), name]
+}
+
+let version: Promise<string> | undefined
+
+/** The folder with the classes of a source file: compiled at each start, they would cost a second of processor time. */
+async function compiled(source: string, classpath: string): Promise<string> {
+  const about = `${await (version ??= runCommand(javaCommand(), ['-version']))}${classpath}`
+  const name = `java-${path.parse(source).name}-${digest(about + (await readFile(source, 'utf8')))}`
+  return await cached(name, async (directory) => {
+    const folder = path.dirname(classpath) // a classpath of all its jars, which only a launcher knows how to read
+    const jars = (await readdir(folder)).map((jar) => path.join(folder, jar))
+    const javac = ['-m', 'jdk.compiler/com.sun.tools.javac.Main']
+    await runCommand(javaCommand(), [...javac, '-cp', jars.join(path.delimiter), '-d', directory, source])
+  })
+}
+
 /** How much is kept of what a program complains of: the end. */
 export const complaintsBytesMax = 4_000
 
@@ -39,7 +62,7 @@ export async function runJavaProgram({
   arguments: programArguments,
   signal,
 }: JavaProgram): Promise<Buffer> {
-  const child = spawn(javaCommand(), [...javaOptions, '-cp', classpath, source, ...programArguments], {
+  const child = spawn(javaCommand(), [...(await javaRuns(source, classpath)), ...programArguments], {
     stdio: ['ignore', 'pipe', 'pipe'],
     killSignal: 'SIGKILL',
     ...(signal === undefined ? {} : { signal }),

@@ -1,13 +1,10 @@
 /** A JVM in which Apache's tools run one after another and side by side. One per set of jars and process. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { readdir, readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import path from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { cached, digest, runCommand } from '@internal/stack'
 import { AuditError } from './audit-error.js'
-import { complaintsBytesMax, javaCommand, javaOptions } from './java-program.js'
+import { complaintsBytesMax, javaCommand, javaRuns } from './java-program.js'
 
 const source = fileURLToPath(new URL('../java/ToolHost.java', import.meta.url))
 const newline = 10
@@ -27,7 +24,7 @@ type Jvm = ChildProcessByStdio<Writable, Readable, Readable>
 export class ToolHost {
   readonly #classpath: string
   readonly #runs = new Map<string, Run>()
-  #classes: Promise<string> | undefined
+  #arguments: Promise<readonly string[]> | undefined
   #jvm: Jvm | undefined
   #received: Buffer = Buffer.alloc(0)
   #complaints = ''
@@ -58,22 +55,16 @@ export class ToolHost {
   }
 
   async #begin(id: string, run: Run, toolArguments: readonly string[]): Promise<void> {
-    const classes = await (this.#classes ??= compiled(this.#classpath))
-    const jvm = (this.#jvm ??= this.#start(classes))
+    const javaArguments = await (this.#arguments ??= javaRuns(source, this.#classpath))
+    const jvm = (this.#jvm ??= this.#start(javaArguments))
     keepsAlive(jvm, true)
     const words = toolArguments.map((word) => Buffer.from(word).toString('base64'))
     jvm.stdin.write(`${['run', id, run.tool, ...words].join(' ')}\n`)
     if (run.asked) jvm.stdin.write(`end ${id}\n`)
   }
 
-  #start(classes: string): Jvm {
-    const jvm = spawn(
-      javaCommand(),
-      [...javaOptions, '-cp', `${this.#classpath}${path.delimiter}${classes}`, 'ToolHost'],
-      {
-        stdio: ['pipe', 'pipe', 'pipe'],
-      },
-    )
+  #start(javaArguments: readonly string[]): Jvm {
+    const jvm = spawn(javaCommand(), javaArguments, { stdio: ['pipe', 'pipe', 'pipe'] })
     jvm.stdin.on('error', () => undefined) // it has ended, which is told below
     jvm.stdout.on('data', (chunk: Buffer) => this.#receive(chunk))
     jvm.stderr.on('data', (chunk: Buffer) => {
@@ -125,17 +116,6 @@ export class ToolHost {
       reject(new AuditError(`${tool}: ${why}\n${this.#complaints.trim()}`, { cause }))
     this.#runs.clear()
   }
-}
-
-/** The folder with the classes of java/ToolHost.java: compiled at each start, they would cost a second of processor time. */
-async function compiled(classpath: string): Promise<string> {
-  const name = `tool-host-${digest(`${await runCommand(javaCommand(), ['-version'])}${await readFile(source, 'utf8')}`)}`
-  return await cached(name, async (directory) => {
-    const folder = path.dirname(classpath) // a classpath of all its jars, which only a launcher knows how to read
-    const jars = (await readdir(folder)).map((jar) => path.join(folder, jar))
-    const javac = ['-m', 'jdk.compiler/com.sun.tools.javac.Main']
-    await runCommand(javaCommand(), [...javac, '-cp', jars.join(path.delimiter), '-d', directory, source])
-  })
 }
 
 /** A JVM that waits for the next tool must not keep a program from ending, and one that works must. */
