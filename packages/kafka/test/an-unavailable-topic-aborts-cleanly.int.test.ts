@@ -46,7 +46,7 @@ describe.each(kafkaVersions)('on Kafka %s', (version) => {
 
   test('describing a topic that does not exist says so', async () => {
     const { client } = await setUp({ brokers: kafka.brokers() })
-    await expect(client.describeTopic(randomName('missing'))).rejects.toMatchObject({
+    await expect(client.describeTopic(randomName('missing'), { patienceMs: 300 })).rejects.toMatchObject({
       code: 'KAFKA_TOPIC_UNAVAILABLE',
     })
   })
