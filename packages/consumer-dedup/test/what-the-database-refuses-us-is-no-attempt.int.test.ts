@@ -1,7 +1,9 @@
 import { randomName } from '@internal/stack'
+import { createConsumer } from '@oncebox/consumer-dedup'
+import { fromPg } from '@oncebox/outbox'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { compare, createOrders, effects, events, happens, publish } from './fixture.js'
+import { brokers, compare, createOrders, effects, events, happens, publish } from './fixture.js'
 import { useInbox } from './use-inbox.js'
 
 const inbox = useInbox()
@@ -93,3 +95,52 @@ test.each(['lock_timeout', 'statement_timeout'])(
     await pool.end()
   },
 )
+
+test('a handler that ends its own transaction is to blame for it, at each attempt: its event becomes a dead letter', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const consumer = createConsumer({
+    group: name,
+    topics: [orders],
+    kafka: { brokers: brokers() },
+    mode: 'inbox',
+    db: fromPg(inbox.pool),
+    retry: { attemptsMax: 3, backoff: { minMs: 1, maxMs: 1 } },
+  })
+  consumer.on('order.placed', (_event, { tx }) => tx.query('rollback'))
+  const dead = happens('consumerDeadLettered', name)
+  await consumer.start()
+  await publish(orders, events(1))
+  expect(await dead).toMatchObject({ attempt: 3, error: { code: 'OUTBOX_NOT_IN_TRANSACTION' } })
+  await consumer.stop()
+})
+
+test('the statement that decides is kept by the server process of a connection', async () => {
+  const orders = await createOrders()
+  const name = randomName('billing')
+  const found: (number | null)[] = []
+  for (const mode of ['inbox', 'position'] as const) {
+    const consumer = createConsumer({
+      group: `${name}-${mode}`,
+      topics: [orders],
+      kafka: { brokers: brokers() },
+      mode,
+      db: fromPg(inbox.pool),
+      batch: { eventsMax: 1 },
+    })
+    let last: number | null = null
+    consumer.on('order.placed', async (_event, { tx }) => {
+      const { rowCount } = await tx.query(
+        `select from pg_prepared_statements where statement like '%inbox.${mode === 'inbox' ? 'mark' : 'move_position'}(%'`,
+      )
+      last = rowCount
+    })
+    const handled = happens('consumerHandled', consumer.name, { count: 5 })
+    await consumer.start()
+    if (mode === 'inbox') await publish(orders, events(5))
+    await handled
+    await consumer.stop()
+    found.push(last)
+  }
+  expect(found).toEqual([1, 1])
+})

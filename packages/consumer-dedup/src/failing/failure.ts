@@ -37,6 +37,7 @@ const handlerCodes = [
   'OUTBOX_COMMIT_ROLLED_BACK',
   'OUTBOX_TRANSACTION_FAILED',
   'OUTBOX_TRANSACTION_ENDED',
+  'OUTBOX_NOT_IN_TRANSACTION',
 ] as const
 
 /** The SQLSTATE of an error or of one of its causes. */

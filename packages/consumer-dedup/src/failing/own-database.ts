@@ -1,4 +1,4 @@
-import { OutboxError, type Database, type SqlConnection } from '@oncebox/core'
+import { OutboxError, type Database, type SqlConnection, type StatementOptions } from '@oncebox/core'
 import { sqlState } from './failure.js'
 
 // Insufficient privilege; a schema, table, column or function that is not there.
@@ -18,9 +18,13 @@ export function ownDatabase<Tx>(db: Database<Tx>): Database<Tx> {
 }
 
 const ownStatements = (connection: SqlConnection): SqlConnection => ({
-  query: async <Row extends object>(sql: string, parameters?: readonly unknown[]) => {
+  query: async <Row extends object>(
+    sql: string,
+    parameters?: readonly unknown[],
+    options?: StatementOptions,
+  ) => {
     try {
-      return await connection.query<Row>(sql, parameters)
+      return await connection.query<Row>(sql, parameters, options)
     } catch (error) {
       throw refused(error) ?? error
     }
