@@ -1,5 +1,6 @@
 /** One of Apache Kafka's own command line tools. */
 import { AuditError } from './audit-error.js'
+import { hasCompiler, startJava, type RunningJava } from './java-program.js'
 import { ToolHost } from './tool-host.js'
 
 export interface ApacheTool {
@@ -10,36 +11,38 @@ export interface ApacheTool {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A tool at work: `end()` asks it to finish what it has begun to write and to leave. */
-export interface RunningApacheTool {
-  end(): void
-  /** Everything it wrote to standard output. Rejects when it ended badly without having been asked to. */
-  readonly output: Promise<Buffer>
+/** Starts a tool. When `signal` is aborted it is asked to end, and its output rejects at once. */
+export function startApacheTool(tool: ApacheTool): RunningJava {
+  let running: RunningJava | undefined
+  let asked = false
+  const end = (): void => {
+    asked = true
+    running?.end()
+  }
+  const begin = async (): Promise<Buffer> => {
+    running = await start(tool)
+    if (asked) running.end()
+    return await running.output
+  }
+  return { end, output: untilAborted(tool, begin(), end) }
 }
 
 const hosts = new Map<string, ToolHost>()
 
-/** Starts a tool. When `signal` is aborted it is asked to end, and its output rejects at once. */
-export function startApacheTool({
-  classpath,
-  mainClass,
-  arguments: toolArguments,
-  signal,
-}: ApacheTool): RunningApacheTool {
+/** In the JVM that runs all of them; where its program cannot be compiled, in one of its own, which is slower. */
+async function start({ classpath, mainClass, arguments: toolArguments }: ApacheTool): Promise<RunningJava> {
+  if (!(await hasCompiler())) return startJava([classpath], [mainClass, ...toolArguments])
   let host = hosts.get(classpath)
   if (host === undefined) hosts.set(classpath, (host = new ToolHost(classpath)))
-  const { output, end } = host.run(mainClass, toolArguments)
-  if (signal === undefined) return { end, output }
-  const givenUp = (): AuditError => new AuditError(`${mainClass} was given up`, { cause: signal.reason })
-  return { end, output: untilAborted(output, end, signal, givenUp) }
+  return host.run(mainClass, toolArguments)
 }
 
 async function untilAborted(
+  { mainClass, signal }: ApacheTool,
   output: Promise<Buffer>,
   end: () => void,
-  signal: AbortSignal,
-  givenUp: () => AuditError,
 ): Promise<Buffer> {
+  if (signal === undefined) return await output
   const settled = new AbortController()
   try {
     return await Promise.race([
@@ -47,7 +50,7 @@ async function untilAborted(
       new Promise<never>((_, reject) => {
         const abort = (): void => {
           end()
-          reject(givenUp())
+          reject(new AuditError(`${mainClass} was given up`, { cause: signal.reason }))
         }
         if (signal.aborted) abort()
         else signal.addEventListener('abort', abort, { once: true, signal: settled.signal })

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { AuditError } from './audit-error.js'
-import { complaintsBytesMax, javaCommand, javaRuns } from './java-program.js'
+import { compiled, complaintsBytesMax, javaArguments, javaCommand, type RunningJava } from './java-program.js'
 
 const source = fileURLToPath(new URL('../java/ToolHost.java', import.meta.url))
 const newline = 10
@@ -24,7 +24,7 @@ type Jvm = ChildProcessByStdio<Writable, Readable, Readable>
 export class ToolHost {
   readonly #classpath: string
   readonly #runs = new Map<string, Run>()
-  #arguments: Promise<readonly string[]> | undefined
+  #classes: Promise<string> | undefined
   #jvm: Jvm | undefined
   #received: Buffer = Buffer.alloc(0)
   #complaints = ''
@@ -35,7 +35,7 @@ export class ToolHost {
   }
 
   /** Starts a tool; `end` asks it to leave. Its output rejects when it ends badly without having been asked to. */
-  run(tool: string, toolArguments: readonly string[]): { readonly output: Promise<Buffer>; end(): void } {
+  run(tool: string, toolArguments: readonly string[]): RunningJava {
     const id = String(++this.#ids)
     const output = new Promise<Buffer>((resolve, reject) => {
       const run = { tool, written: [], complaints: '', asked: false, resolve, reject }
@@ -55,16 +55,18 @@ export class ToolHost {
   }
 
   async #begin(id: string, run: Run, toolArguments: readonly string[]): Promise<void> {
-    const javaArguments = await (this.#arguments ??= javaRuns(source, this.#classpath))
-    const jvm = (this.#jvm ??= this.#start(javaArguments))
+    const classes = await (this.#classes ??= compiled(source, this.#classpath))
+    const jvm = (this.#jvm ??= this.#start(classes))
     keepsAlive(jvm, true)
     const words = toolArguments.map((word) => Buffer.from(word).toString('base64'))
     jvm.stdin.write(`${['run', id, run.tool, ...words].join(' ')}\n`)
     if (run.asked) jvm.stdin.write(`end ${id}\n`)
   }
 
-  #start(javaArguments: readonly string[]): Jvm {
-    const jvm = spawn(javaCommand(), javaArguments, { stdio: ['pipe', 'pipe', 'pipe'] })
+  #start(classes: string): Jvm {
+    const jvm = spawn(javaCommand(), javaArguments([this.#classpath, classes], ['ToolHost']), {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
     jvm.stdin.on('error', () => undefined) // it has ended, which is told below
     jvm.stdout.on('data', (chunk: Buffer) => this.#receive(chunk))
     jvm.stderr.on('data', (chunk: Buffer) => {
