@@ -1,15 +1,15 @@
 import { faultPoint, OutboxError, type Database } from '@oncebox/core'
+import { ownDatabase } from './failing/own-database.js'
 import { markKeyOf } from './records/mark-key.js'
 import { insertMarkAlone } from './sql/insert-mark-alone.js'
 import { makeLife } from './sql/make-life.js'
 import { refuseCommit } from './sql/refuse-commit.js'
+import { stateWindow } from './sql/state-window.js'
 
 /** What identifies an event for a database: `id` is unique within `source`. */
 export interface InboxEventKey {
   readonly source: string
   readonly id: string
-  /** The event's own time, ISO 8601: `ce_time`. Not needed where `id` is a UUID v7. The same in each delivery, or left out in each. */
-  readonly time?: string
 }
 
 /** Marks of events in a database, for consumers of your own. Made by {@link createInboxDedup}. */
@@ -20,7 +20,7 @@ export interface InboxDedup<Tx> {
    * inserted, and that decides; a transaction that has it and is still open is waited for. Commit afterwards, as ever: effect and
    * mark are there together, or neither is.
    * @returns `handled`, or `duplicate` when the effect is there already and was not run
-   * @throws OutboxError OUTBOX_NOT_IN_TRANSACTION; and whatever the effect throws: its transaction is failed then, and can only
+   * @throws OutboxError OUTBOX_NOT_IN_TRANSACTION; CONSUMER_EVENT_TOO_OLD, behind the window; and whatever the effect throws: its transaction is failed then, and can only
    *   be rolled back
    */
   once(tx: Tx, event: InboxEventKey, effect: () => PromiseLike<unknown>): Promise<'handled' | 'duplicate'>
@@ -31,6 +31,11 @@ export interface InboxDedupOptions<Tx> {
   readonly db: Database<Tx>
   /** Whose marks these are. A consumer of this library with the same name in mode `inbox` has the same marks. */
   readonly consumer: string
+  /**
+   * For how long marks are kept, from the time inside the id, a UUID v7. Default: for ever, which keeps those of the other consumers
+   * of this database, too.
+   */
+  readonly windowMs?: number
 }
 
 /**
@@ -43,15 +48,32 @@ export interface InboxDedupOptions<Tx> {
  * })
  * @throws OutboxError CONSUMER_OPTIONS_INVALID
  */
-export function createInboxDedup<Tx>({ db, consumer }: InboxDedupOptions<Tx>): InboxDedup<Tx> {
+export function createInboxDedup<Tx>({
+  db: given,
+  consumer,
+  windowMs,
+}: InboxDedupOptions<Tx>): InboxDedup<Tx> {
   named('consumer', consumer)
+  if (windowMs !== undefined && (!Number.isInteger(windowMs) || windowMs < 3_600_000))
+    throw new OutboxError('CONSUMER_OPTIONS_INVALID', 'windowMs is a whole number from 3600000')
+  const db = ownDatabase(given)
+  let isStated = windowMs === undefined
+  // Beside the transaction, which may have the pool's only connection. Until it is said, nobody's marks are emptied.
+  const stateOnce = (): void => {
+    if (isStated) return
+    isStated = true
+    db.outside.query(stateWindow, [consumer, String(windowMs), true]).catch(() => {
+      isStated = false // said with the next event
+    })
+  }
   return Object.freeze<InboxDedup<Tx>>({
     consumer,
-    async once(tx, { source, id, time = '' }, effect) {
+    async once(tx, { source, id }, effect) {
       named('source', source)
       named('id', id)
+      stateOnce()
       const connection = db.inside(tx)
-      const mark = markKeyOf({ source, id, time })
+      const mark = markKeyOf({ source, id })
       const insert = async (): Promise<{ readonly alive: number; readonly inserted: number } | undefined> => {
         const values = [consumer, mark.source, mark.id, mark.eventAt]
         const { rows } = await connection.query<{ alive: number; inserted: number }>(

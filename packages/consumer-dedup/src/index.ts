@@ -34,6 +34,7 @@ export {
   type InboxDedupOptions,
   type InboxEventKey,
 } from './inbox-dedup.js'
+export { examineWindows, type InboxFinding } from './housekeeping/examine-windows.js'
 export type { PartitionLag } from './lag/partition-lag.js'
 export { readConsumerLag, readGroupLag, type StandingPartition } from './lag/read-lag.js'
 export { inboxMigrations, migrateInbox } from './migrate.js'

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import { channels, type HandlingMessage } from '@oncebox/core'
+import { channels, type HandlingMessage, type MarksKeptMessage } from '@oncebox/core'
 import type { PartitionLag } from './lag/partition-lag.js'
 
 type EventMessage = Pick<HandlingMessage, 'consumer' | 'topic'>
@@ -81,6 +81,18 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
     labelNames: ['consumer'],
     registers,
   })
+  const emptied = new Counter({
+    name: 'oncebox_consumer_mark_days_emptied_total',
+    help: 'Days of dedup marks that were emptied by this process',
+    labelNames: ['consumer'],
+    registers,
+  })
+  const oldestMarks = new Gauge({
+    name: 'oncebox_consumer_marks_oldest_seconds',
+    help: 'Age of the oldest day of dedup marks that is kept',
+    labelNames: ['consumer'],
+    registers,
+  })
   const failed = new Counter({
     name: 'oncebox_consumer_failed_total',
     help: 'Consumers that stopped by themselves',
@@ -150,6 +162,14 @@ export function collectConsumerMetrics(registry: Registry): Disposable {
             return labels
           }),
         )
+      },
+    ],
+    [
+      'consumerMarksKept',
+      (message) => {
+        const kept = message as MarksKeptMessage
+        emptied.inc({ consumer: kept.consumer }, kept.emptied)
+        oldestMarks.set({ consumer: kept.consumer }, kept.oldestMs / 1_000)
       },
     ],
     [

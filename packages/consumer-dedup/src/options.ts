@@ -110,6 +110,11 @@ export interface DatabaseOptions<Tx, Topics extends readonly AnyTopic[]> extends
   readonly retry?: RetryOptions | ParkingRetry | TopicsRetry
   /** The outbox in `db` through which copies go, of dead letters and to retry topics, in the transaction of the event. */
   readonly outbox?: DeadLetterOutbox
+  /**
+   * In `inbox` mode. `windowMs`: for how long, in the time of events, done ones are remembered; default 14 days. An event that
+   * comes again later than that is a dead letter. `intervalMs`: how often the table of marks is looked after; default 60,000.
+   */
+  readonly marks?: { readonly windowMs?: number; readonly intervalMs?: number }
   /** In `inbox` mode: keeps most duplicates away from the database. redisFilter() of this consumer's name. */
   readonly filter?: InboxFilter
   /** Of the handler's transaction. Serialization failures are run again and count as no attempt. Default: the server's. */

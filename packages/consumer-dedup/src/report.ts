@@ -6,6 +6,7 @@ import {
   type HandlingMessage,
   type HandlingOutcome,
   type LaggingMessage,
+  type MarksKeptMessage,
 } from '@oncebox/core'
 import type { PartitionLag } from './lag/partition-lag.js'
 import type { ConsumerRecord } from './records/record.js'
@@ -132,6 +133,10 @@ export class Reporter {
 
   parking(depth: { readonly keys: number; readonly events: number; readonly isFull: boolean }): void {
     channels.consumerParking.publish({ consumer: this.#consumer, ...depth })
+  }
+
+  marksKept(message: Omit<MarksKeptMessage, 'consumer'>): void {
+    channels.consumerMarksKept.publish({ consumer: this.#consumer, ...message })
   }
 
   assigned(partitions: readonly { readonly topic: string; readonly partition: number }[]): void {

@@ -68,6 +68,7 @@ export interface ResolvedDatabaseOptions<Tx> extends ResolvedCommonOptions {
   readonly db: Database<Tx>
   readonly outbox: DeadLetterOutbox | undefined
   readonly filter: InboxFilter | undefined
+  readonly marks: { readonly windowMs: number; readonly intervalMs: number }
   readonly isolation: NonNullable<TransactionOptions['isolation']> | undefined
 }
 
@@ -98,12 +99,13 @@ export interface ResolvedKafkaModeOptions extends ResolvedGroupOptions {
 export function resolveDatabaseOptions<Tx>(
   options: DatabaseOptions<Tx, readonly AnyTopic[]>,
 ): ResolvedDatabaseOptions<Tx> {
-  const { mode, db, outbox, filter, isolation } = options
+  const { mode, db, outbox, filter, isolation, marks = {} } = options
   const common = resolveCommonOptions(options, mode)
   if (common.deadLetterTopic !== undefined && outbox === undefined)
     throw invalid('deadLetterTopic needs an outbox: the copy is sent in the transaction of the dead letter')
   if (common.tiers !== undefined && outbox === undefined)
     throw invalid('retryTopics needs an outbox: an event is sent there in the transaction that passes it')
+  if (options.marks !== undefined && mode !== 'inbox') throw invalid('marks belong to the mode inbox')
   if (filter !== undefined && mode !== 'inbox') throw invalid('a filter belongs to the mode inbox')
   if (filter !== undefined && common.keysInParallel > 1)
     throw invalid('keysInParallel and a filter: what the filter keeps away counts for the events behind it')
@@ -112,7 +114,18 @@ export function resolveDatabaseOptions<Tx>(
     throw invalid(
       `filter is of consumer ${JSON.stringify(filter.consumer)}, and this is ${JSON.stringify(common.name)}: give both one name`,
     )
-  return Object.freeze({ ...common, mode, db: ownDatabase(db), outbox, filter, isolation })
+  return Object.freeze({
+    ...common,
+    mode,
+    db: ownDatabase(db),
+    outbox,
+    filter,
+    isolation,
+    marks: {
+      windowMs: within('marks.windowMs', marks.windowMs, 1_209_600_000, 3_600_000, 315_360_000_000),
+      intervalMs: within('marks.intervalMs', marks.intervalMs, 60_000, 100, 3_600_000),
+    },
+  })
 }
 
 /** @throws OutboxError CONSUMER_OPTIONS_INVALID */

@@ -73,6 +73,8 @@ export const channels = {
   consumerLag: channel('oncebox:consumer:lag'),
   /** A partition crossed `lag.warnAt`, or is not behind any more, or is not this member's any more: a {@link LaggingMessage}. */
   consumerLagging: channel('oncebox:consumer:lagging'),
+  /** The table of dedup marks was looked after, in the mode `inbox`: a {@link MarksKeptMessage}. */
+  consumerMarksKept: channel('oncebox:consumer:marks-kept'),
   /** A position was given up and is read again: `{ consumer, topic, partition, error }`. */
   consumerRepositioning: channel('oncebox:consumer:repositioning'),
   /** Something of Kafka is away or was lost, and is tried again: a broker, the membership, a topic: `{ consumer, error }`. */
@@ -98,6 +100,20 @@ export interface LaggingMessage {
   /** As last seen. */
   readonly lag: number
   readonly warnAt: number
+}
+
+/** What is said on `oncebox:consumer:marks-kept`. */
+export interface MarksKeptMessage {
+  readonly consumer: string
+  /** Days of marks that were emptied. */
+  readonly emptied: number
+  /** Days that were made. */
+  readonly made: number
+  /** Age of the oldest day that has marks of every consumer; 0 while that is a day to come. */
+  readonly oldestMs: number
+  /** The consumer and the topic that are furthest behind; null before any has a position. */
+  readonly heldBy: string | null
+  readonly heldTopic: string | null
 }
 
 /** What is said on `oncebox:outbox:emitting`. */

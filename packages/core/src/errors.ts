@@ -231,6 +231,10 @@ export const errorCodes = {
     false,
     'find out why the process ended while it handled this event (memory, a native crash, process.exit), then replay it: consumer.replay({ ids })',
   ),
+  CONSUMER_EVENT_TOO_OLD: row(
+    false,
+    'find out whether the event took effect before; if not, replay it: consumer.replay({ ids }). Raise marks.windowMs',
+  ),
   CONSUMER_EVENT_INVALID: row(
     false,
     'the payload does not fit the schema of its topic; details.issues lists why',

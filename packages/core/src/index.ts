@@ -7,6 +7,7 @@ export {
   type HandlingMessage,
   type HandlingOutcome,
   type LaggingMessage,
+  type MarksKeptMessage,
   type PublishedMessage,
 } from './channels.js'
 export {

@@ -62,6 +62,7 @@ export function classifyHandlerError(error: unknown, rule: RetryRule): FailureKi
 /** An error of BEGIN or a statement of ours. Whatever it is, the handler is not to blame, unless it broke its transaction. */
 export function classifyOwnError(error: unknown): FailureKind {
   if (OutboxError.is(error, 'CONSUMER_DATABASE_REFUSED')) return 'stop'
+  if (OutboxError.is(error, 'CONSUMER_EVENT_TOO_OLD')) return 'permanent'
   if (isHandlers(error)) return 'attempt'
   return isRunAgain(error) ? 'contended' : 'unavailable'
 }

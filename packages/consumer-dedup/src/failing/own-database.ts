@@ -33,6 +33,12 @@ const ownStatements = (connection: SqlConnection): SqlConnection => ({
 
 function refused(error: unknown): OutboxError | undefined {
   const state = sqlState(error)
+  if (state === '23514' && constraintOf(error) === 'marks_emptied')
+    return new OutboxError(
+      'CONSUMER_EVENT_TOO_OLD',
+      'the event is older than the dedup window of its consumer: whether it took effect is not known any more',
+      { cause: error },
+    )
   if (state === undefined || !refusals.test(state)) return undefined
   const reason = error instanceof Error ? error.message : String(error)
   return new OutboxError('CONSUMER_DATABASE_REFUSED', `the database refuses a statement: ${reason}`, {
@@ -40,3 +46,7 @@ function refused(error: unknown): OutboxError | undefined {
     details: { sqlState: state },
   })
 }
+
+/** The name of the constraint that was violated, as both drivers tell it. */
+const constraintOf = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null && 'constraint' in error ? error.constraint : undefined

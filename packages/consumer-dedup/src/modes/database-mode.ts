@@ -8,6 +8,9 @@ import { endBackend } from '../sql/end-backend.js'
 import { readDatabaseLife } from '../redis/database-life.js'
 import { DatabasePosition } from '../positions/database-position.js'
 import { readStarts } from '../positions/database-starts.js'
+import { LowWaters } from '../housekeeping/low-waters.js'
+import { MarkHousekeeper, type ReadLags } from '../housekeeping/mark-housekeeper.js'
+import { stateWindow } from '../sql/state-window.js'
 import { Drainer } from '../parking/drainer.js'
 import { ParkingLot } from '../parking/parking-lot.js'
 import { PositionStore } from '../positions/position-store.js'
@@ -18,6 +21,7 @@ import { FilteredInboxPartition, type FilterInFront } from './filtered-inbox.js'
 import { InboxPartition } from './inbox.js'
 import type { Background, Generation, Mode } from './mode.js'
 import { PositionPartition } from './position.js'
+import { together } from './together.js'
 
 /** The modes `inbox` and `position`: effects, positions, attempts and dead letters are in one database. */
 export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
@@ -26,6 +30,7 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
   readonly #attempts: AttemptStore
 
   readonly #lot: ParkingLot
+  readonly #lowWaters = new LowWaters()
 
   readonly eventsTogetherMax: number
 
@@ -38,7 +43,9 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
   }
 
   async prepare(): Promise<void> {
-    await checkMigrations(this.#options.db.outside, inboxMigrations)
+    const { db, mode, name, marks } = this.#options
+    await checkMigrations(db.outside, inboxMigrations)
+    if (mode === 'inbox') await db.outside.query(stateWindow, [name, String(marks.windowMs), false])
   }
 
   async open(
@@ -63,14 +70,16 @@ export class DatabaseMode<Tx> implements Mode<DatabaseContext<Tx>> {
         if (this.#options.mode === 'position')
           return new PositionPartition(this.#options, position, attempts, this.#lot)
         return front === undefined
-          ? new InboxPartition(this.#options, position, attempts, this.#lot)
-          : new FilteredInboxPartition(this.#options, position, attempts, this.#lot, front)
+          ? new InboxPartition(this.#options, position, attempts, this.#lot, this.#lowWaters)
+          : new FilteredInboxPartition(this.#options, position, attempts, this.#lot, this.#lowWaters, front)
       }),
     )
   }
 
-  startBackground(handlers: Handlers<DatabaseContext<Tx>>, report: Reporter): Background {
-    return new Drainer(this.#options, this.#lot, handlers, report)
+  startBackground(handlers: Handlers<DatabaseContext<Tx>>, report: Reporter, readLags: ReadLags): Background {
+    const drainer = new Drainer(this.#options, this.#lot, handlers, report)
+    if (this.#options.mode === 'position') return drainer
+    return together(drainer, new MarkHousekeeper(this.#options, this.#lowWaters, readLags, report))
   }
 
   /** The life is read before the positions are: they are of this one or a later one. */

@@ -1,4 +1,4 @@
-import type { SqlConnection } from '@oncebox/core'
+import { OutboxError, type SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import { buryEvent } from '../failing/bury-event.js'
@@ -142,12 +142,15 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
 
   async giveUp(event: GivenUp): Promise<EffectOutcome> {
     const { subject } = event
-    return await buryEvent(this.options, event, (work) =>
-      this.#run(subject, {
-        decide: (connection) => this.decide(connection, subject),
-        work: (_tx, connection) => work(connection),
-      }),
-    )
+    const bury = (
+      decide: (connection: SqlConnection) => Promise<Decision<boolean>>,
+    ): Promise<EffectOutcome> =>
+      buryEvent(this.options, event, (work) =>
+        this.#run(subject, { decide, work: (_tx, connection) => work(connection) }),
+      )
+    const outcome = await bury((connection) => this.decide(connection, subject))
+    const isRefused = outcome.kind === 'failed' && OutboxError.is(outcome.error, 'CONSUMER_EVENT_TOO_OLD')
+    return isRefused ? await bury((connection) => this.decideUnmarked(connection, subject)) : outcome
   }
 
   async attemptTogether({
@@ -179,6 +182,10 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
 
   /** Whether the event is new. First in its transaction. */
   protected abstract decide(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>>
+  /** Whether the event is no dead letter yet, where its mark is refused. First statement of its transaction. */
+  protected decideUnmarked(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>> {
+    return this.decide(connection, subject)
+  }
   /** Those that are new. First statement of their transaction. */
   protected abstract decideTogether(
     connection: SqlConnection,

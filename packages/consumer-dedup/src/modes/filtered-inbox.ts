@@ -2,6 +2,7 @@ import type { SqlConnection } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import type { ResolvedDatabaseOptions } from '../resolved-options.js'
+import type { LowWaters } from '../housekeeping/low-waters.js'
 import type { ParkingLot } from '../parking/parking-lot.js'
 import type { DatabasePosition } from '../positions/database-position.js'
 import { positionLost } from '../positions/position-store.js'
@@ -40,9 +41,10 @@ export class FilteredInboxPartition<Tx> extends InboxPartition<Tx> {
     position: DatabasePosition,
     attempts: AttemptsInDatabase,
     lot: ParkingLot,
+    lowWaters: LowWaters,
     { filter, life }: FilterInFront,
   ) {
-    super(options, position, attempts, lot)
+    super(options, position, attempts, lot, lowWaters)
     this.#filter = filter
     this.#life = life
   }

@@ -1,4 +1,10 @@
 import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
+import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
+import type { Handled, LowWaters } from '../housekeeping/low-waters.js'
+import type { ParkingLot } from '../parking/parking-lot.js'
+import type { DatabasePosition } from '../positions/database-position.js'
+import type { ResolvedDatabaseOptions } from '../resolved-options.js'
+import { decideUnmarked } from '../sql/decide-unmarked.js'
 import { insertMark } from '../sql/insert-mark.js'
 import { insertMarks } from '../sql/insert-marks.js'
 import { takeRetried } from '../retrying/open-retries.js'
@@ -10,7 +16,21 @@ import type { Subject } from './partition-effects.js'
  * event, so an event that comes again at another offset, from another topic or after a restore takes effect once, too.
  */
 export class InboxPartition<Tx> extends DatabasePartition<Tx> {
+  readonly #handled: Handled
+
+  constructor(
+    options: ResolvedDatabaseOptions<Tx>,
+    position: DatabasePosition,
+    attempts: AttemptsInDatabase,
+    lot: ParkingLot,
+    lowWaters: LowWaters,
+  ) {
+    super(options, position, attempts, lot)
+    this.#handled = lowWaters.opened(position.key)
+  }
+
   protected async decide(connection: SqlConnection, { mark, retried }: Subject): Promise<Decision<boolean>> {
+    this.#handled.add(mark.eventAt)
     // The mark of the event is there since it was sent on.
     if (retried !== undefined) return await takeRetried(connection, this.options.name, retried, this.position)
     const { rows } = await connection.query<{ alive: number; inserted: number; backend: number }>(
@@ -24,10 +44,32 @@ export class InboxPartition<Tx> extends DatabasePartition<Tx> {
     return { answer: row.inserted === 1, backend: row.backend }
   }
 
+  protected override async decideUnmarked(
+    connection: SqlConnection,
+    { mark, record }: Subject,
+  ): Promise<Decision<boolean>> {
+    const { rows } = await connection.query<{ alive: number; known: boolean; backend: number }>(
+      decideUnmarked,
+      [
+        this.position.token,
+        this.options.name,
+        mark.source,
+        mark.id,
+        record.topicId,
+        record.partition,
+        String(record.offset),
+      ],
+    )
+    const row = rows[0]
+    if (row === undefined || row.alive === 0) throw serverReplaced(this.options.name)
+    return { answer: !row.known, backend: row.backend }
+  }
+
   protected async decideTogether(
     connection: SqlConnection,
     subjects: readonly Subject[],
   ): Promise<Decision<readonly Subject[]>> {
+    for (const { mark } of subjects) this.#handled.add(mark.eventAt)
     const { rows } = await connection.query<{
       alive: number
       sources: readonly string[]

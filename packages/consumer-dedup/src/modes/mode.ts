@@ -1,5 +1,6 @@
 import type { GroupAssignment, KafkaClient, TopicOffsets } from '@oncebox/kafka'
 import type { Handlers } from '../handlers.js'
+import type { ReadLags } from '../housekeeping/mark-housekeeper.js'
 import type { Reporter } from '../report.js'
 import type { PartitionEffects } from './partition-effects.js'
 
@@ -42,7 +43,7 @@ export interface Mode<Context> {
     signal: AbortSignal,
   ): Promise<readonly PartitionEffects<Context>[]>
   /** What this mode does beside the partitions. Begins when it is called. Absent where there is nothing. */
-  startBackground?(handlers: Handlers<Context>, report: Reporter): Background
+  startBackground?(handlers: Handlers<Context>, report: Reporter, readLags: ReadLags): Background
   /** Ends what server processes still do for handlers that outlived the stop timeout. Never throws. */
   endBackends(backends: readonly number[]): Promise<void>
 }

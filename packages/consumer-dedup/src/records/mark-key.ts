@@ -13,21 +13,27 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const isVersion7 = (id: string): boolean => id[14] === '7'
 // What both JavaScript and PostgreSQL can hold, with room: 1 January 1970 to 9999.
 const timeMax = Date.UTC(9999, 0)
+const dayMs = 86_400_000
 
-export function markKeyOf(envelope: Pick<Envelope, 'id' | 'source' | 'time'>): MarkKey {
+export function markKeyOf(envelope: Pick<Envelope, 'id' | 'source'>): MarkKey {
   const id = uuid.test(envelope.id) ? envelope.id.toLowerCase() : uuidOfHash(envelope.id)
-  return { source: envelope.source, id, eventAt: eventTime(envelope) }
+  return { source: envelope.source, id, eventAt: eventTime(envelope.id) }
 }
 
 /** The key of what is known of an event in a retry topic, while what is known of the event itself is kept under its own. */
-export function markKeyOfTier(envelope: Pick<Envelope, 'id' | 'source' | 'time'>, tier: number): MarkKey {
+export function markKeyOfTier(envelope: Pick<Envelope, 'id' | 'source'>, tier: number): MarkKey {
   return { ...markKeyOf(envelope), id: uuidOfHash(`${envelope.id}\nretry ${tier}`) }
 }
 
-/** The time inside the UUID v7, else the emitter's time, else the epoch. Never the record's or the clock's time. */
-function eventTime({ id, time }: Pick<Envelope, 'id' | 'time'>): Date {
-  if (uuid.test(id) && isVersion7(id)) return clamp(Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16))
-  return clamp(Date.parse(time))
+/**
+ * The time inside the UUID v7, else the epoch: no time. The time in the envelope may be another one when a producer sends the
+ * event again, and so are the record's and the clock's.
+ */
+function eventTime(id: string): Date {
+  if (!uuid.test(id) || !isVersion7(id)) return new Date(0)
+  const ms = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+  return new Date(ms < timeMax ? ms : 0)
 }
 
-const clamp = (ms: number): Date => new Date(ms >= 0 && ms < timeMax ? ms : 0)
+/** Whether it is a time. Marks before the second day of 1970 are kept apart. */
+export const isTimed = (eventAt: Date): boolean => eventAt.getTime() >= dayMs

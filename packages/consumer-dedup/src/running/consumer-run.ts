@@ -94,7 +94,9 @@ export class ConsumerRun<Context> {
     const { signal } = wanted
     await unlessAborted(this.#mode.prepare(signal), signal)
     signal.throwIfAborted()
-    this.#background = this.#mode.startBackground?.(this.#handlers, this.#report)
+    this.#background = this.#mode.startBackground?.(this.#handlers, this.#report, (asking) =>
+      this.lag(asking),
+    )
     this.#starting = this.#join(signal)
     await this.#starting
     await unlessAborted(this.#positioned, signal)

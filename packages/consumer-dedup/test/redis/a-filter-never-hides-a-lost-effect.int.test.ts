@@ -150,7 +150,10 @@ test('a database that was set back, in whatever way, gets every lost effect agai
   await throughDisaster('the rows of a dump are restored', async (loseThree) => {
     await dump()
     await loseThree()
-    await sql(url, 'truncate inbox.migrations, inbox.grants, inbox.life, inbox.marks, effects')
+    await sql(
+      url,
+      'truncate inbox.migrations, inbox.grants, inbox.life, inbox.marks, inbox.mark_days, effects',
+    )
     await restore('--data-only')
   })
   await throughDisaster('a dump is restored into a new database', async (loseThree) => {
