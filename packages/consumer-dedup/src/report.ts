@@ -72,8 +72,13 @@ export class Reporter {
     const message: HandlingMessage = {
       ...this.#fields(record, envelope, attempt),
       group: this.#group,
-      traceparent: headerText(record.headers, envelopeHeaders.traceparent),
-      tracestate: headerText(record.headers, envelopeHeaders.tracestate),
+      // Read from the headers by whoever wants it: most have no tracing.
+      get traceparent() {
+        return headerText(record.headers, envelopeHeaders.traceparent)
+      },
+      get tracestate() {
+        return headerText(record.headers, envelopeHeaders.tracestate)
+      },
       around: undefined,
     }
     channels.consumerHandling.publish(message)

@@ -1,5 +1,5 @@
 import { channels, OutboxError, type HandlingMessage, type HandlingOutcome } from '@oncebox/core'
-import type { OpenTelemetry, Span, Tracer } from './open-telemetry.js'
+import { hasSdk, type OpenTelemetry, type Span, type Tracer } from './open-telemetry.js'
 import { attribute, spanName, system } from './semantic-conventions.js'
 import { readTraceContext } from './trace-context.js'
 
@@ -9,7 +9,10 @@ import { readTraceContext } from './trace-context.js'
  * it. It is linked as well, as the conventions want of every such span.
  */
 export function traceConsumers(api: OpenTelemetry, tracer: Tracer): void {
+  let isTracing = false
   channels.consumerHandling.subscribe((sent) => {
+    isTracing ||= hasSdk(api)
+    if (!isTracing) return
     // The one sender is the consumer.
     const message = sent as HandlingMessage
     const created = readTraceContext(api, message.traceparent, message.tracestate)

@@ -5,6 +5,12 @@ import type * as Api from '@opentelemetry/api'
 export type OpenTelemetry = typeof Api
 export type { Link, Span, SpanContext, Tracer } from '@opentelemetry/api'
 
+/** Whether the application has registered an SDK by now: before that, whatever is traced goes nowhere. */
+export function hasSdk({ trace, ProxyTracerProvider }: OpenTelemetry): boolean {
+  const provider = trace.getTracerProvider()
+  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('oncebox') !== undefined
+}
+
 /**
  * The API of OpenTelemetry where the application has it. Whichever copy is found, it finds the application's SDK, as all
  * copies meet in one global.
