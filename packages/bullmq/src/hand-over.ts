@@ -1,5 +1,5 @@
 import { dedupWindowNeededMs, type EventKey, type RedeliveryHorizon } from '@oncebox/consumer-dedup/redis'
-import { delay, faultPoint, OutboxError } from '@oncebox/core'
+import { delay, faultPoint, LinkedSignal, OutboxError } from '@oncebox/core'
 import type { JobsOptions } from 'bullmq'
 import { jobIdOf } from './job-id.js'
 
@@ -88,9 +88,8 @@ async function within(
   jobId: string,
   queue: string,
 ): Promise<void> {
-  const done = new AbortController()
-  const signals = signal === undefined ? done.signal : AbortSignal.any([signal, done.signal])
-  const tooLate = delay(timeoutMs, signals).then(() => {
+  using done = new LinkedSignal(signal)
+  const tooLate = delay(timeoutMs, done.signal).then(() => {
     throw new Error(`no answer within ${timeoutMs} ms`)
   })
   try {
@@ -103,6 +102,6 @@ async function within(
       { cause, details: { jobId, queue } },
     )
   } finally {
-    done.abort()
+    done.abort(undefined)
   }
 }

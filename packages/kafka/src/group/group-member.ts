@@ -1,4 +1,4 @@
-import { delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { delay, LinkedSignal, nextDelayMs, OutboxError } from '@oncebox/core'
 import type { KafkaClient } from '../client.js'
 import { clusterOf, type Cluster } from '../cluster.js'
 import { Deadline } from '../deadline.js'
@@ -220,8 +220,8 @@ class Member implements GroupMember {
     const working = guarded(this.#work(assigned, expected, generation))
 
     await aborted(generation.ending)
-    const noLonger = AbortSignal.any([generation.lost, this.#impatient.signal])
-    if (!(await settlesWithin(working, this.#rebalanceTimeoutMs / 2, noLonger))) {
+    using noLonger = new LinkedSignal(generation.lost, this.#impatient.signal)
+    if (!(await settlesWithin(working, this.#rebalanceTimeoutMs / 2, noLonger.signal))) {
       generation.lose(waitedTooLong(metadata))
       await settlesWithin(working, this.#rebalanceTimeoutMs / 4, this.#impatient.signal)
     }
@@ -324,16 +324,15 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** Whether the promise settles before the time is over, or the signal is aborted. */
 async function settlesWithin(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<boolean> {
-  const late = new AbortController()
-  const waits = AbortSignal.any([late.signal, signal])
-  const timer = setTimeout(() => late.abort(), ms)
+  using waits = new LinkedSignal(signal)
+  const timer = setTimeout(() => waits.abort(undefined), ms)
   try {
     return await Promise.race([
       promise.then(
         () => true,
         () => true,
       ),
-      aborted(waits).then(() => false),
+      aborted(waits.signal).then(() => false),
     ])
   } finally {
     clearTimeout(timer)

@@ -1,5 +1,5 @@
 import pg, { type Client } from 'pg'
-import { channels, delay, nextDelayMs, OutboxError } from '@oncebox/core'
+import { channels, delay, LinkedSignal, nextDelayMs, OutboxError } from '@oncebox/core'
 import { notifyChannel } from '@oncebox/outbox'
 import { connectClient } from '../database-connections.js'
 import { checkServer } from '../opening/database-state.js'
@@ -327,11 +327,9 @@ export class RelayRun {
   }
 
   async #untilNextBeat(signal: AbortSignal): Promise<void> {
-    const wait = new AbortController()
-    this.#wake = () => wait.abort()
-    await delay(this.#parts.options.leaseMs / beatsPerLease, AbortSignal.any([wait.signal, signal])).catch(
-      () => undefined,
-    )
+    using wait = new LinkedSignal(signal)
+    this.#wake = () => wait.abort(undefined)
+    await delay(this.#parts.options.leaseMs / beatsPerLease, wait.signal).catch(() => undefined)
     this.#wake = () => undefined
   }
 
