@@ -68,10 +68,11 @@ abstract class GroupMode<Context, Options extends ResolvedGroupOptions> implemen
     }
   }
 
-  protected abstract beforeReading(
-    senders: readonly TransactionalSender[],
-    signal: AbortSignal,
-  ): Promise<void>
+  /** What has to be so before positions are read. */
+  protected beforeReading(_senders: readonly TransactionalSender[], _signal: AbortSignal): Promise<void> {
+    return Promise.resolve()
+  }
+
   protected abstract partition(
     generation: Generation,
     position: GroupPosition,
@@ -93,10 +94,6 @@ export class ManualAckMode extends GroupMode<AckContext, ResolvedUnguardedOption
   /** Each is acknowledged by itself. */
   readonly eventsTogetherMax = 1
 
-  protected beforeReading(): Promise<void> {
-    return Promise.resolve()
-  }
-
   protected partition(
     _generation: Generation,
     position: GroupPosition,
@@ -110,10 +107,6 @@ export class ManualAckMode extends GroupMode<AckContext, ResolvedUnguardedOption
 export class UnguardedMode extends GroupMode<HandlerContext, ResolvedGroupOptions> {
   /** Nothing undoes what the first ones did when a later one fails. */
   readonly eventsTogetherMax = 1
-
-  protected beforeReading(): Promise<void> {
-    return Promise.resolve()
-  }
 
   protected partition(
     _generation: Generation,
@@ -134,7 +127,10 @@ export class KafkaMode<Topics extends readonly AnyTopic[]> extends GroupMode<
   readonly eventsTogetherMax = eventsTogetherMax
 
   /** The sessions first: what a predecessor had begun is decided before the offsets are read, and nothing of it comes later. */
-  protected async beforeReading(senders: readonly TransactionalSender[], signal: AbortSignal): Promise<void> {
+  protected override async beforeReading(
+    senders: readonly TransactionalSender[],
+    signal: AbortSignal,
+  ): Promise<void> {
     await Promise.all(senders.map((sender) => sender.open(signal)))
   }
 
@@ -166,10 +162,6 @@ export class RedisMode extends GroupMode<RedisContext, ResolvedRedisModeOptions>
     const horizon = redelivery ?? (await readHorizon(generation, topic, signal))
     assertDedupWindow({ retentionMs: dedup.retentionMs, ...horizon })
     return await super.open(generation, topic, partitions, signal)
-  }
-
-  protected beforeReading(): Promise<void> {
-    return Promise.resolve()
   }
 
   protected partition(
