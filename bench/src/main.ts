@@ -8,6 +8,7 @@ import { readingBenchmark } from './reading/reading-benchmark.js'
 import { relayBenchmark } from './relay/relay-benchmark.js'
 import { sessionBenchmark } from './session/session-benchmark.js'
 import { missedTargets } from './targets.js'
+import { WrongUse } from './wrong-use.js'
 
 // `pnpm bench NAME [--json FILE] [--check]`: figures as min, median, max over the rounds of one run.
 const benchmarks: readonly Benchmark[] = [
@@ -33,27 +34,14 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(8)}  ${summary}`).join(
 `
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      json: { type: 'string' },
-      check: { type: 'boolean' },
-      events: { type: 'string' },
-      rounds: { type: 'string' },
-      compression: { type: 'string' },
-      shards: { type: 'string' },
-      'open-transaction': { type: 'boolean' },
-      rates: { type: 'string' },
-      seconds: { type: 'string' },
-      only: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
+  const { values, positionals } = parse()
   const benchmark = benchmarks.find(({ name }) => name === positionals[0])
-  if (values.help === true || benchmark === undefined) {
+  if (values.help === true) {
     process.stdout.write(usage)
-    return values.help === true ? 0 : 2
+    return 0
   }
+  if (benchmark === undefined)
+    throw new WrongUse(positionals.length === 0 ? 'which benchmark?' : `no benchmark ${positionals[0]}`)
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort(new Error('interrupted')))
   const { help: _help, json: _json, check: _check, ...given } = values
@@ -76,6 +64,29 @@ async function main(): Promise<number> {
   return missed.length === 0 ? 0 : 1
 }
 
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'string' },
+        check: { type: 'boolean' },
+        events: { type: 'string' },
+        rounds: { type: 'string' },
+        compression: { type: 'string' },
+        shards: { type: 'string' },
+        'open-transaction': { type: 'boolean' },
+        rates: { type: 'string' },
+        seconds: { type: 'string' },
+        only: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+  } catch (error) {
+    throw new WrongUse(error instanceof Error ? error.message : String(error))
+  }
+}
+
 function print(figures: readonly Figure[]): void {
   const width = Math.max(...figures.map(({ name }) => name.length))
   const number = (value: number): string =>
@@ -87,4 +98,10 @@ function print(figures: readonly Figure[]): void {
     process.stdout.write(`${name.padEnd(width)}${number(min)}${number(median)}${number(max)}  ${unit}\n`)
 }
 
-process.exitCode = await main()
+try {
+  process.exitCode = await main()
+} catch (error) {
+  if (!(error instanceof WrongUse)) throw error
+  process.stderr.write(`bench: ${error.message}\n\n${usage}`)
+  process.exitCode = 2
+}

@@ -9,6 +9,7 @@ import { describeDrained, rate, type Drained } from '../drained.js'
 import { wholeNumber } from '../whole-number.js'
 import { createEffects } from './effects.js'
 import { toEnvironment, type Setting } from './settings.js'
+import { WrongUse } from '../wrong-use.js'
 
 /** Effects in a database, by our consumer and by the same statements written by hand, in turn. */
 export const consumerBenchmark: Benchmark = {
@@ -18,6 +19,9 @@ export const consumerBenchmark: Benchmark = {
     const { say, signal } = options
     const events = wholeNumber(options, 'events', 400_000)
     const rounds = wholeNumber(options, 'rounds', 3)
+    const only = options.values['only'] ?? ''
+    const chosen = settings.filter((setting) => settingName(setting).includes(only))
+    if (chosen.length === 0) throw new WrongUse(`--only ${only}: no setting has a name like this`)
     await using stack = await startStack({
       services: ['postgres', 'kafka'],
       signal,
@@ -36,9 +40,6 @@ export const consumerBenchmark: Benchmark = {
       },
       signal,
     })
-    const only = options.values['only'] ?? ''
-    const chosen = settings.filter((setting) => settingName(setting).includes(only))
-    if (chosen.length === 0) throw new Error(`--only ${only}: no setting has a name like this`)
     const drains = new Map<string, Drained[]>()
     for (let round = 1; round <= rounds; round++)
       for (const setting of chosen)

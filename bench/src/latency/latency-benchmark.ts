@@ -6,6 +6,7 @@ import { Child } from './child.js'
 import type { Arrived, Batch, Emission, Written } from './messages.js'
 import { mean, percentiles, type Percentiles } from './percentiles.js'
 import { meanOf, slowest, stages, stagesOf, type StagedEvent } from './stages.js'
+import { WrongUse } from '../wrong-use.js'
 
 /** From the answer to COMMIT, through the relay, to a read_committed consumer; next to a plain acknowledged send. */
 export const latencyBenchmark: Benchmark = {
@@ -176,5 +177,5 @@ function figuresOf(measured: readonly Measured[], perSecond: number): Figure[] {
 function ratesOf({ values }: BenchmarkOptions): readonly number[] {
   const rates = (values['rates'] ?? '200,1000').split(',').map(Number)
   if (rates.every((rate) => Number.isInteger(rate) && rate > 0 && rate <= 100_000)) return rates
-  throw new Error(`--rates ${values['rates']}: whole numbers of events a second, separated by commas`)
+  throw new WrongUse(`--rates ${values['rates']}: whole numbers of events a second, separated by commas`)
 }

@@ -1,3 +1,4 @@
+import { WrongUse } from '../wrong-use.js'
 export interface Contender {
   readonly name: string
   readonly script: 'drain-with-relay' | 'drain-with-kafkajs'
@@ -18,7 +19,7 @@ export function contenders(values: Readonly<Record<string, string | undefined>>)
   }
   return (shards ?? '1').split(',').flatMap((count) => {
     if (!/^[1-9]\d?$/.test(count))
-      throw new Error(`--shards ${shards}: give numbers from 1 to 99, as in 1,2,4`)
+      throw new WrongUse(`--shards ${shards}: give numbers from 1 to 99, as in 1,2,4`)
     const name = count === '1' ? 'relay' : `relay, ${count} shards`
     const plain = { ...contender(name, 'drain-with-relay'), shards: Number(count) }
     if (openTransaction === undefined) return [plain]

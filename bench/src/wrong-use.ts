@@ -1,0 +1,2 @@
+/** An option or a name that the command line does not know. */
+export class WrongUse extends Error {}
