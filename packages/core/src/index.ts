@@ -43,6 +43,7 @@ export type {
   Database,
   SqlConnection,
   SqlResult,
+  Statement,
   StatementOptions,
   TransactionOptions,
 } from './ports/database.js'

@@ -46,13 +46,13 @@ export function fromKnex(knex: Knex): Database<Knex.Transaction> {
 function leaseOf(knex: Knex, client: KnexClient, connection: KnexConnection): Lease<Knex.Transaction> {
   return {
     client: connection,
-    async begin(isolation) {
+    async begin({ isolation }) {
       const trx = await knex.transaction(undefined, {
         connection,
         ...(isolation === undefined ? {} : { isolationLevel: isolation }),
       })
       trx.executionPromise.catch(() => undefined) // rejected with what commit below throws
-      return trx
+      return { tx: trx }
     },
     // knex resolves commit() with its query object, or with undefined where executionPromise says why.
     async commit(trx) {

@@ -1,7 +1,7 @@
 /** A raw `pg` client: what it says about its transaction, and SQL on it that cannot slip out of that transaction. */
 import { OutboxError, type SqlConnection, type SqlResult, type StatementOptions } from '@oncebox/core'
 import type { ClientBase } from 'pg'
-import { giveUpPrepared, learnDirectness, preparedName } from './prepared-statements.js'
+import { giveUpPrepared, keeps, keptStatement, learnDirectness } from './prepared-statements.js'
 
 /** The client inside a transaction of `pg`, in progress. A `Pool` is no such thing, to the compiler and at run time. */
 export type PgTransaction = ClientBase
@@ -31,10 +31,11 @@ export async function runSql<Row extends object>(
   name?: string,
 ): Promise<SqlResult<Row>> {
   // Without parameters the simple protocol is used, and only that takes several statements.
-  const answer =
-    parameters === undefined
-      ? await client.query<Row>(sql)
-      : await client.query<Row>({ ...(name !== undefined && { name }), text: sql, values: [...parameters] })
+  const answer = await (parameters === undefined
+    ? client.query<Row>(sql)
+    : name === undefined
+      ? client.query<Row>(sql, [...parameters])
+      : client.query<Row>({ name, text: sql, values: [...parameters] }))
   const result = Array.isArray(answer) ? (answer.at(-1) as typeof answer) : answer
   return { rows: result.rows, rowCount: result.rowCount ?? 0 }
 }
@@ -75,6 +76,10 @@ export async function assertSettledInTransaction(client: ClientBase, stillOpen: 
   assertInTransaction(client)
 }
 
+/** Everything that was sent has been answered, and its transaction is in progress. */
+export const isSettledInTransaction = (client: ClientBase): boolean =>
+  !isBusy(client) && client.getTransactionStatus() === 'T'
+
 const isBusy = (client: ClientBase & PgInternals): boolean => client.readyForQuery === false
 
 // The last statement of ours on each client: ours wait for each other, or each would find the next one's round trip
@@ -96,13 +101,15 @@ export function insidePgClient(client: ClientBase, stillOpen: () => void = () =>
     assertInTransaction(client)
     try {
       const tail = tails.get(client)
-      const name = prepare ? preparedName(client, sql) : undefined
+      const kept = prepare === false ? undefined : keptStatement(client, { sql, prepare })
+      const run = (): Promise<SqlResult<Row>> => runSql<Row>(client, kept?.sql ?? sql, parameters, kept?.name)
       if (tail === undefined && !isBusy(client)) {
-        const result = await runSql<Row>(client, sql, parameters, name)
-        if (prepare) await learnDirectness(client)
+        const result = await run()
+        if (kept !== undefined) keeps(client, kept)
+        else if (prepare !== false) await learnDirectness(client)
         return result
       }
-      const turn = afterTail(tail, client, stillOpen, () => runSql<Row>(client, sql, parameters, name))
+      const turn = afterTail(tail, client, stillOpen, run)
       tails.set(client, turn)
       try {
         return await turn

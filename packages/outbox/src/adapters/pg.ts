@@ -1,9 +1,10 @@
 /** `pg` behind the Database port. */
-import { OutboxError, type Database } from '@oncebox/core'
+import { OutboxError, type Database, type TransactionOptions } from '@oncebox/core'
 import type { Pool, PoolClient } from 'pg'
 import { insideTransaction } from './transaction-handle.js'
 import { isPgClient, runSql, type PgTransaction } from './pg-client.js'
-import { runTransaction, type Lease } from './run-transaction.js'
+import { beginWith, giveUpPrepared } from './prepared-statements.js'
+import { runTransaction, type Begun, type Lease } from './run-transaction.js'
 
 /**
  * A `pg` pool as a database. The pool stays the caller's: oncebox takes connections and gives them back, and gives one
@@ -24,23 +25,50 @@ export function fromPg(pool: Pool): Database<PgTransaction> {
     outside,
     inside: insideTransaction,
     transaction: async (work, options = {}) =>
-      runTransaction(leaseOf(await pool.connect()), outside, work, options),
+      runTransaction(new PgLease(await pool.connect()), outside, work, options),
   })
 }
 
-function leaseOf(client: PoolClient): Lease<PgTransaction> {
-  if (!isPgClient(client))
-    throw invalid('pg 8.21 or newer is needed: its clients tell the state of their transaction')
-  return {
-    client,
-    async begin(isolation) {
-      await client.query(isolation === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${isolation}`)
-      return client
-    },
-    commit: async () => (await client.query('COMMIT')).command,
-    rollback: () => client.query('ROLLBACK'),
-    ended: () => false,
-    release: (error) => client.release(error),
+class PgLease implements Lease<PgTransaction> {
+  readonly client: PoolClient
+
+  constructor(client: PoolClient) {
+    if (!isPgClient(client))
+      throw invalid('pg 8.21 or newer is needed: its clients tell the state of their transaction')
+    this.client = client
+  }
+
+  async begin({ isolation, opening }: TransactionOptions): Promise<Begun<PgTransaction>> {
+    const { client } = this
+    const begin = isolation === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${isolation}`
+    const both = opening && beginWith(client, begin, opening)
+    if (both === undefined) {
+      await client.query(begin)
+      return { tx: client }
+    }
+    try {
+      return { tx: client, opened: await runSql(client, both) }
+    } catch (error) {
+      giveUpPrepared(client, error)
+      throw error
+    }
+  }
+
+  async commit(): Promise<string> {
+    const { command } = await this.client.query('COMMIT')
+    return command
+  }
+
+  rollback(): Promise<unknown> {
+    return this.client.query('ROLLBACK')
+  }
+
+  ended(): boolean {
+    return false
+  }
+
+  release(error?: Error): void {
+    this.client.release(error)
   }
 }
 

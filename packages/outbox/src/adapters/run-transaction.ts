@@ -1,12 +1,13 @@
 /** One transaction from BEGIN to a COMMIT whose answer is read: the part that the adapters share. */
-import { OutboxError, type SqlConnection, type TransactionOptions } from '@oncebox/core'
+import { OutboxError, type SqlConnection, type SqlResult, type TransactionOptions } from '@oncebox/core'
 import type { ClientBase } from 'pg'
-import { assertSettledInTransaction, insidePgClient } from './pg-client.js'
+import { assertSettledInTransaction, insidePgClient, isSettledInTransaction } from './pg-client.js'
 
 /** A connection for one transaction, and the driver's own way of running it. */
 export interface Lease<Tx> {
   readonly client: ClientBase
-  begin(isolation: TransactionOptions['isolation']): Promise<Tx>
+  /** May run the opening statement, too. Where that fails, the transaction is left to the caller. */
+  begin(options: Pick<TransactionOptions, 'isolation' | 'opening'>): Promise<Begun<Tx>>
   /** Sends COMMIT at once, resolves with the tag of its answer: COMMIT, or ROLLBACK for a failed transaction. */
   commit(tx: Tx): Promise<string>
   rollback(tx: Tx): Promise<unknown>
@@ -16,66 +17,63 @@ export interface Lease<Tx> {
   release(error?: Error): void
 }
 
+export interface Begun<Tx> {
+  readonly tx: Tx
+  readonly opened?: SqlResult<object>
+}
+
 const rollbackMs = 5_000
 
 /** Begins, runs `work` and `beforeCommit`, commits; anything thrown rolls back and passes on. */
 export async function runTransaction<Tx, Result>(
   lease: Lease<Tx>,
   outside: SqlConnection,
-  work: (tx: Tx) => Promise<Result>,
+  work: (tx: Tx, opened?: SqlResult<object>) => Promise<Result>,
   options: TransactionOptions,
 ): Promise<Result> {
-  const attempt = await onLease(lease, work, options)
-  // Asked only now that the connection is released: a pool of one has no other to ask on.
-  if (attempt.lost !== undefined) await settle(attempt.lost, outside, options)
-  return attempt.result
-}
-
-interface Attempt<Result> {
-  readonly result: Result
+  const { client } = lease
+  let result: Result
   /** The connection broke before COMMIT was answered. */
-  readonly lost?: Error
-}
-
-async function onLease<Tx, Result>(
-  lease: Lease<Tx>,
-  work: (tx: Tx) => Promise<Result>,
-  options: TransactionOptions,
-): Promise<Attempt<Result>> {
+  let lost: Error | undefined
   let broken: Error | undefined
+  let isBegun = false
   // A pg client that loses its connection emits `error`, and a checked-out client has no other listener.
   const onError = (error: Error): void => void (broken ??= error)
-  lease.client.on('error', onError)
+  client.on('error', onError)
   try {
-    const tx = await lease.begin(options.isolation)
-    let result: Result
+    const { tx, opened } = await lease.begin(options)
+    isBegun = true
     try {
-      result = await work(tx)
+      result = await work(tx, opened)
       await assertCommittable(lease, tx)
-      await options.beforeCommit?.(insidePgClient(lease.client))
+      await options.beforeCommit?.(insidePgClient(client))
     } catch (error) {
-      broken ??= await rollBack(lease, tx)
+      broken ??= await rolledBack(client, lease.ended(tx) ? undefined : lease.rollback(tx))
       throw error
     }
     // Known before COMMIT is sent: nothing to ask.
     if (broken !== undefined) throw commitLost(broken)
-    const lost = await commit(lease, tx, options).catch((error: unknown) => {
+    lost = await commit(lease, tx, options).catch((error: unknown) => {
       if (isAnswer(error) || OutboxError.is(error)) throw error
       return toError(error)
     })
-    if (lost === undefined) return { result }
     broken ??= lost
-    return { result, lost }
   } catch (error) {
-    if (!isAnswer(error) && lease.client.getTransactionStatus() !== 'I') broken ??= toError(error)
+    // BEGIN or the opening statement: the client may not know yet what state it is in.
+    if (!isBegun) broken ??= await rolledBack(client, client.query('ROLLBACK'))
+    else if (!isAnswer(error) && client.getTransactionStatus() !== 'I') broken ??= toError(error)
     throw error
   } finally {
-    lease.client.removeListener('error', onError)
+    client.removeListener('error', onError)
     lease.release(broken)
   }
+  // Asked only now that the connection is released: a pool of one has no other to ask on.
+  if (lost !== undefined) await settle(lost, outside, options)
+  return result
 }
 
 async function assertCommittable<Tx>(lease: Lease<Tx>, tx: Tx): Promise<void> {
+  if (!lease.ended(tx) && isSettledInTransaction(lease.client)) return
   try {
     await assertSettledInTransaction(lease.client, () => {
       if (lease.ended(tx))
@@ -102,14 +100,17 @@ async function commit<Tx>(lease: Lease<Tx>, tx: Tx, options: TransactionOptions)
 }
 
 /** Undefined when the connection is clean again, else why it must be thrown away. */
-async function rollBack<Tx>(lease: Lease<Tx>, tx: Tx): Promise<Error | undefined> {
+async function rolledBack(
+  client: ClientBase,
+  rollback: Promise<unknown> | undefined,
+): Promise<Error | undefined> {
   let timer: NodeJS.Timeout | undefined
   const tooLate = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`ROLLBACK was not answered in ${rollbackMs} ms`)), rollbackMs)
   })
   try {
-    if (!lease.ended(tx)) await Promise.race([lease.rollback(tx), tooLate])
-    return lease.client.getTransactionStatus() === 'I'
+    await Promise.race([rollback, tooLate])
+    return client.getTransactionStatus() === 'I'
       ? undefined
       : new Error('the transaction could not be rolled back')
   } catch (error) {
