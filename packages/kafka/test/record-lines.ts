@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { runJavaProgram } from '@internal/audit'
 import type { ConsumedRecord } from '../src/index.js'
 
-export type SampleRecord = Omit<ConsumedRecord, 'offset'>
+export type SampleRecord = Omit<ConsumedRecord, 'offset' | 'headerTexts'>
 
 export const lineOf = ({ timestampMs, key, value, headers }: SampleRecord): string =>
   [

@@ -17,8 +17,9 @@ export function decode(
   isHandled: (type: string) => boolean,
 ): Decoded | Promise<Decoded> {
   const found = record.envelope
-  const envelope = envelopeOf(record)
-  if (found === undefined || !isStorable(found)) {
+  const isUsable = found !== undefined && isStorable(found)
+  const envelope = isUsable ? found : madeUpEnvelope(record)
+  if (!isUsable) {
     const problem =
       found === undefined
         ? 'it has no ce_id, ce_type or ce_source'

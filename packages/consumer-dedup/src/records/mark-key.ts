@@ -15,9 +15,9 @@ const isVersion7 = (id: string): boolean => id[14] === '7'
 const timeMax = Date.UTC(9999, 0)
 const dayMs = 86_400_000
 
-export function markKeyOf(envelope: Pick<Envelope, 'id' | 'source'>): MarkKey {
-  const id = uuid.test(envelope.id) ? envelope.id.toLowerCase() : uuidOfHash(envelope.id)
-  return { source: envelope.source, id, eventAt: eventTime(envelope.id) }
+export function markKeyOf({ id, source }: Pick<Envelope, 'id' | 'source'>): MarkKey {
+  if (!uuid.test(id)) return { source, id: uuidOfHash(id), eventAt: new Date(0) }
+  return { source, id: id.toLowerCase(), eventAt: timeIn(id) }
 }
 
 /** The key of what is known of an event in a retry topic, while what is known of the event itself is kept under its own. */
@@ -29,8 +29,8 @@ export function markKeyOfTier(envelope: Pick<Envelope, 'id' | 'source'>, tier: n
  * The time inside the UUID v7, else the epoch: no time. The time in the envelope may be another one when a producer sends the
  * event again, and so are the record's and the clock's.
  */
-function eventTime(id: string): Date {
-  if (!uuid.test(id) || !isVersion7(id)) return new Date(0)
+function timeIn(id: string): Date {
+  if (!isVersion7(id)) return new Date(0)
   const ms = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
   return new Date(ms < timeMax ? ms : 0)
 }

@@ -42,6 +42,8 @@ class FetchedRecord implements ConsumerRecord {
   readonly #place: Place
   readonly #consumed: ConsumedRecord
   #headers: HeaderBag | undefined
+  /** Null until it was looked for. */
+  #envelope: Envelope | undefined | null = null
 
   constructor(place: Place, consumed: ConsumedRecord) {
     this.#place = place
@@ -81,18 +83,17 @@ class FetchedRecord implements ConsumerRecord {
   }
 
   get envelope(): Envelope | undefined {
-    let id: Buffer | undefined
-    let type: Buffer | undefined
-    let source: Buffer | undefined
-    let time: Buffer | undefined
-    for (const [name, value] of this.#consumed.headers)
-      if (name === envelopeHeaders.id) id = value
-      else if (name === envelopeHeaders.type) type = value
-      else if (name === envelopeHeaders.source) source = value
-      else if (name === envelopeHeaders.time) time = value
-    if (id === undefined || type === undefined || source === undefined) return undefined
-    return { id: String(id), type: String(type), source: String(source), time: String(time ?? '') }
+    if (this.#envelope === null) this.#envelope = envelopeIn(this.#consumed)
+    return this.#envelope
   }
+}
+
+const envelopeNames = [envelopeHeaders.id, envelopeHeaders.type, envelopeHeaders.source, envelopeHeaders.time]
+
+function envelopeIn(consumed: ConsumedRecord): Envelope | undefined {
+  const [id, type, source, time = ''] = consumed.headerTexts(envelopeNames)
+  if (id === undefined || type === undefined || source === undefined) return undefined
+  return { id, type, source, time }
 }
 
 /** All values of each name. A header may have any name, `__proto__` too, which only fromEntries makes a key. */

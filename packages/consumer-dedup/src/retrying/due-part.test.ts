@@ -10,6 +10,7 @@ const recordAt = (offset: bigint, dueInMs: number): ConsumedRecord => ({
   key: null,
   value: null,
   headers: [['oncebox-retry-due', Buffer.from(new Date(now + dueInMs).toISOString())]],
+  headerTexts: () => [],
 })
 
 /** Offset 10 is the marker of a transaction. */

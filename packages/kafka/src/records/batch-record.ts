@@ -7,6 +7,11 @@ export interface ConsumedRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: RecordHeaders
+  /**
+   * Of each header the last value as text, in the order of the names; undefined where there is none. Costs less than `headers`, of which
+   * it makes nothing else.
+   */
+  headerTexts(names: readonly string[]): readonly (string | undefined)[]
 }
 
 /** What a batch says about all of its records. */
@@ -28,13 +33,14 @@ export function readRecords(body: Buffer, count: number, terms: BatchTerms): Con
   return records
 }
 
-/** Headers are read when somebody asks: most of a record's cost would be theirs. */
+/** Key and headers are read when somebody asks: most of a record's cost would be theirs. */
 class BatchRecord implements ConsumedRecord {
   readonly offset: bigint
   readonly timestampMs: number
-  readonly key: Buffer | null
   readonly value: Buffer | null
   readonly #body: Buffer
+  readonly #keyAt: number
+  readonly #keyEnd: number
   readonly #headersAt: number
   #headers: RecordHeaders | undefined
 
@@ -45,13 +51,22 @@ class BatchRecord implements ConsumedRecord {
   ) {
     this.offset = baseOffset + BigInt(scanner.offsetDelta)
     this.timestampMs = appendTimestampMs ?? baseTimestampMs + scanner.timestampDelta
-    this.key = scanner.key
     this.value = scanner.value
     this.#body = body
+    this.#keyAt = scanner.keyAt
+    this.#keyEnd = scanner.keyEnd
     this.#headersAt = scanner.headersAt
+  }
+
+  get key(): Buffer | null {
+    return this.#keyEnd < this.#keyAt ? null : this.#body.subarray(this.#keyAt, this.#keyEnd)
   }
 
   get headers(): RecordHeaders {
     return (this.#headers ??= new RecordScanner(this.#body, this.#headersAt).headers())
+  }
+
+  headerTexts(names: readonly string[]): readonly (string | undefined)[] {
+    return new RecordScanner(this.#body, this.#headersAt).headerTexts(names)
   }
 }

@@ -12,7 +12,7 @@ export class RecordScanner {
   offsetDelta = 0
   timestampDelta = 0
   headersAt = 0
-  #keyAt = 0
+  keyAt = 0
   /** -1: null. */
   #keyBytes = -1
   #valueAt = 0
@@ -32,7 +32,7 @@ export class RecordScanner {
     this.timestampDelta = this.#varlong()
     this.offsetDelta = this.#varint()
     this.#keyBytes = this.#varint()
-    this.#keyAt = this.#at
+    this.keyAt = this.#at
     this.#at += Math.max(0, this.#keyBytes)
     this.#valueBytes = this.#varint()
     this.#valueAt = this.#at
@@ -42,16 +42,21 @@ export class RecordScanner {
   }
 
   get key(): Buffer | null {
-    return this.#keyBytes < 0 ? null : this.#body.subarray(this.#keyAt, this.#keyAt + this.#keyBytes)
+    return this.#keyBytes < 0 ? null : this.#body.subarray(this.keyAt, this.keyEnd)
   }
 
   get value(): Buffer | null {
     return this.#valueBytes < 0 ? null : this.#body.subarray(this.#valueAt, this.#valueAt + this.#valueBytes)
   }
 
+  /** Behind the key; before {@link keyAt} when there is none. */
+  get keyEnd(): number {
+    return this.keyAt + this.#keyBytes
+  }
+
   keyEquals(key: Uint8Array): boolean {
     if (this.#keyBytes !== key.length) return false
-    return this.#body.compare(key, 0, key.length, this.#keyAt, this.#keyAt + key.length) === 0
+    return this.#body.compare(key, 0, key.length, this.keyAt, this.keyEnd) === 0
   }
 
   /** The headers that stand here, for a scanner that begins at `headersAt` of a record. */
@@ -64,6 +69,18 @@ export class RecordScanner {
       headers.push([name, valueAt < 0 ? nothing : this.#body.subarray(valueAt, this.#at)])
     }
     return headers
+  }
+
+  /** As {@link headers}: of each of the names the last value as text, undefined where there is none. Makes no other objects. */
+  headerTexts(names: readonly string[]): (string | undefined)[] {
+    const texts = names.map((): string | undefined => undefined)
+    for (let left = this.#varint(); left > 0; left--) {
+      const nameAt = this.#skip()
+      const index = names.indexOf(headerName(this.#body, nameAt, this.#at))
+      const valueAt = this.#skip()
+      if (index >= 0) texts[index] = valueAt < 0 ? '' : headerText(index, this.#body, valueAt, this.#at)
+    }
+    return texts
   }
 
   /** Steps over bytes behind their length; where they begin, or -1 for null. */
@@ -120,6 +137,24 @@ function headerName(body: Buffer, start: number, end: number): string {
   const name = bytes.toString()
   if (knownNames.size < knownNamesMax || known !== undefined) knownNames.set(place, { bytes, name })
   return name
+}
+
+const seenTexts: { bytes: Buffer; text: string; misses: number }[] = []
+const missesMax = 4
+
+/** Most events of a topic have the same source and type, and no two the same id: a text that comes again is not made again. */
+function headerText(index: number, body: Buffer, start: number, end: number): string {
+  const seen = seenTexts[index]
+  if (seen?.bytes.length === end - start && isAt(body, start, seen.bytes)) {
+    seen.misses = 0
+    return seen.text
+  }
+  const text = body.toString('utf8', start, end)
+  const misses = (seen?.misses ?? 0) + 1
+  if (seen !== undefined && misses > missesMax) return text
+  if (end - start <= knownNameBytesMax)
+    seenTexts[index] = { bytes: Buffer.from(body.subarray(start, end)), text, misses }
+  return text
 }
 
 function isAt(body: Buffer, start: number, bytes: Buffer): boolean {
