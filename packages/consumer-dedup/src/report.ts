@@ -37,6 +37,42 @@ type EventFields = Pick<
 
 type Named = Pick<Envelope, 'id' | 'type'>
 
+/** What most listeners never ask for is made when somebody does: whoever traces listens to every attempt, also while nothing is traced. */
+class Handling implements HandlingMessage {
+  readonly consumer: string
+  readonly group: string
+  readonly topic: string
+  readonly partition: number
+  readonly id: string
+  readonly type: string
+  readonly attempt: number
+  around: HandlingMessage['around'] = undefined
+  readonly #record: ConsumerRecord
+
+  constructor(consumer: string, group: string, record: ConsumerRecord, { id, type }: Named, attempt: number) {
+    this.consumer = consumer
+    this.group = group
+    this.topic = record.topic
+    this.partition = record.partition
+    this.id = id
+    this.type = type
+    this.attempt = attempt
+    this.#record = record
+  }
+
+  get offset(): string {
+    return String(this.#record.offset)
+  }
+
+  get traceparent(): string | undefined {
+    return headerText(this.#record.headers, envelopeHeaders.traceparent)
+  }
+
+  get tracestate(): string | undefined {
+    return headerText(this.#record.headers, envelopeHeaders.tracestate)
+  }
+}
+
 /** Counts what happened to events, and tells the diagnostics channels. Never sees payloads. */
 export class Reporter {
   readonly #consumer: string
@@ -62,25 +98,24 @@ export class Reporter {
   }
 
   /** Runs one attempt, inside whatever a listener puts around it: a span, for example. */
-  async handling<Outcome extends HandlingOutcome>(
+  handling<Outcome extends HandlingOutcome>(
     record: ConsumerRecord,
     envelope: Named,
     attempt: number,
     work: () => Promise<Outcome>,
   ): Promise<Outcome> {
-    if (!channels.consumerHandling.hasSubscribers) return await work()
-    const message: HandlingMessage = {
-      ...this.#fields(record, envelope, attempt),
-      group: this.#group,
-      // Read from the headers by whoever wants it: most have no tracing.
-      get traceparent() {
-        return headerText(record.headers, envelopeHeaders.traceparent)
-      },
-      get tracestate() {
-        return headerText(record.headers, envelopeHeaders.tracestate)
-      },
-      around: undefined,
-    }
+    return channels.consumerHandling.hasSubscribers
+      ? this.#handlingHeard(record, envelope, attempt, work)
+      : work()
+  }
+
+  async #handlingHeard<Outcome extends HandlingOutcome>(
+    record: ConsumerRecord,
+    envelope: Named,
+    attempt: number,
+    work: () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const message = new Handling(this.#consumer, this.#group, record, envelope, attempt)
     channels.consumerHandling.publish(message)
     if (message.around === undefined) return await work()
     // It resolves with what `work` does.

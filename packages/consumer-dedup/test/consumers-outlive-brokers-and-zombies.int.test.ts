@@ -4,7 +4,9 @@ import { createConsumer } from '@oncebox/consumer-dedup'
 import { channels, type FaultPoint } from '@oncebox/core'
 import { connectKafka, readPartition } from '@oncebox/kafka'
 import { Kafka, logLevel, type Transaction } from 'kafkajs'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
+import { markKeyOf } from '../src/records/mark-key.js'
 import { startInboxProcess } from './inbox-process.js'
 import {
   brokers,
@@ -86,6 +88,47 @@ test.each(zombies)(
     expect(found).toHaveLength(40)
     expect(inOrder(found)).toBe(true)
     expect(doubts).toEqual([]) // its position was never touched
+  },
+)
+
+test.each(['inbox', 'position'] as const)(
+  '%s: a transaction that stands idle and holds up the one that begins is ended, whichever message its statement is in',
+  async (mode) => {
+    const orders = await createOrders()
+    const name = randomName('billing')
+    const sent = events(8)
+    const mark = markKeyOf({ id: sent[5]?.id ?? '', source: 'orders' })
+    const consumer = inbox.consume(orders, inbox.pool, {
+      name,
+      mode,
+      batch: { eventsMax: 1 },
+      sessionTimeoutMs: 1_000,
+      heartbeatIntervalMs: 200,
+    })
+    await consumer.start()
+    // Now each begins in one message, with the statement that decides.
+    await publish(orders, sent.slice(0, 5))
+    await eventually(() => Promise.resolve(consumer.counts.handled === 5))
+    const zombie = new pg.Client({ connectionString: inbox.url })
+    const ended = new Promise<Error>((resolve) => zombie.on('error', resolve))
+    await zombie.connect()
+    await zombie.query('begin')
+    if (mode === 'position')
+      await zombie.query('select from inbox.positions where consumer = $1 for update', [name])
+    else
+      await zombie.query('select from inbox.mark((select token from inbox.life), $1, $2, $3, $4)', [
+        name,
+        'orders',
+        mark.id,
+        mark.eventAt,
+      ])
+    await publish(orders, sent.slice(5))
+    await eventually(() => Promise.resolve(consumer.counts.handled === 8))
+    expect(await ended).toMatchObject({ code: '57P01' })
+    await consumer.stop()
+    const found = await effects(inbox.pool)
+    expect(compare(sent, found)).toEqual({ lost: 0, doubled: 0 })
+    expect(inOrder(found)).toBe(true)
   },
 )
 

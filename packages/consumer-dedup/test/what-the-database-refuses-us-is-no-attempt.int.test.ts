@@ -131,7 +131,7 @@ test('the statement that decides is kept by the server process of a connection',
     let last: number | null = null
     consumer.on('order.placed', async (_event, { tx }) => {
       const { rowCount } = await tx.query(
-        `select from pg_prepared_statements where statement like '%inbox.${mode === 'inbox' ? 'mark' : 'move_position'}(%'`,
+        `select from pg_prepared_statements where statement like '%oncebox decides%${mode === 'inbox' ? 'insert into inbox.marks' : 'update inbox.positions'}%'`,
       )
       last = rowCount
     })

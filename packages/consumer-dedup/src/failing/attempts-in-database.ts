@@ -88,7 +88,8 @@ export class AttemptsInDatabase implements AttemptLog {
   }
 
   of(mark: MarkKey): Attempts | undefined {
-    return this.#known.get(attemptKey(mark))
+    // As good as always: a text for each event would be made for nothing.
+    return this.#known.size === 0 ? undefined : this.#known.get(attemptKey(mark))
   }
 
   async startAlone(mark: MarkKey): Promise<Attempts> {
@@ -104,12 +105,12 @@ export class AttemptsInDatabase implements AttemptLog {
   }
 
   forget(mark: MarkKey): void {
-    this.#known.delete(attemptKey(mark))
+    if (this.#known.size > 0) this.#known.delete(attemptKey(mark))
   }
 
   /** In the transaction that finishes the event: its attempts end with it. An event that never failed has none. */
-  async end(connection: SqlConnection, mark: MarkKey): Promise<void> {
-    if (this.#known.has(attemptKey(mark))) await this.#store.end(connection, mark)
+  end(connection: SqlConnection, mark: MarkKey): Promise<void> | undefined {
+    return this.of(mark) === undefined ? undefined : this.#store.end(connection, mark)
   }
 
   #keep(mark: MarkKey, attempts: Attempts): Attempts {

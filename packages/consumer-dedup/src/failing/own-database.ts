@@ -6,7 +6,8 @@ const refusals = /^(42501|3F000|42P01|42703|42883)$/
 
 /**
  * The database for statements of ours. What it refuses to this role, or for want of our schema, will not be different the
- * next time: that has a code of its own, and counts against no event. Handlers have their own connection.
+ * next time: that has a code of its own, and counts against no event. Handlers have their own connection. The opening statement of a
+ * transaction is its caller's to look after, with {@link ownError}.
  */
 export function ownDatabase<Tx>(db: Database<Tx>): Database<Tx> {
   return {
@@ -26,10 +27,13 @@ const ownStatements = (connection: SqlConnection): SqlConnection => ({
     try {
       return await connection.query<Row>(sql, parameters, options)
     } catch (error) {
-      throw refused(error) ?? error
+      throw ownError(error)
     }
   },
 })
+
+/** An error of a statement of ours. */
+export const ownError = (error: unknown): unknown => refused(error) ?? error
 
 function refused(error: unknown): OutboxError | undefined {
   const state = sqlState(error)

@@ -1,4 +1,4 @@
-import { OutboxError, type SqlConnection } from '@oncebox/core'
+import { OutboxError, type SqlConnection, type SqlResult, type Statement } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import { buryEvent } from '../failing/bury-event.js'
@@ -8,7 +8,7 @@ import { rerun } from '../failing/rerun.js'
 import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import { keyParked, type ParkingLot } from '../parking/parking-lot.js'
 import { ParkedKeys } from '../parking/parked-keys.js'
-import { withoutZombies } from '../positions/without-zombies.js'
+import { ZombieWatch } from '../positions/zombie-watch.js'
 import type { DatabasePosition } from '../positions/database-position.js'
 import type { PartitionKey } from '../positions/position-store.js'
 import { forwardThroughOutbox } from '../retrying/open-retries.js'
@@ -28,6 +28,8 @@ import type {
 // The outbox takes no such event, whenever it is tried: a tombstone without a key, say.
 const refusedData = /^2[23]/
 
+const none: ReadonlySet<Subject> = new Set()
+
 /** What decides, first in a transaction, whether there is something to do. */
 export interface Decision<Answer> {
   readonly answer: Answer
@@ -36,8 +38,8 @@ export interface Decision<Answer> {
 }
 
 /** An effect whose decision names its server process. */
-type Deciding<Tx> = Omit<Effect<Tx>, 'decide'> & {
-  readonly decide: (connection: SqlConnection) => Promise<Decision<boolean>>
+type Deciding<Tx> = Pick<Effect<Tx>, 'opening' | 'work'> & {
+  readonly decide: (connection: SqlConnection, opened?: SqlResult<object>) => Promise<Decision<boolean>>
 }
 
 /** A partition whose events take effect in transactions of the consumer's database. Modes differ in what decides. */
@@ -48,6 +50,7 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
   readonly #backends = new Set<number>()
   readonly #lot: ParkingLot
   readonly #parkedKeys: ParkedKeys
+  readonly #zombies: ZombieWatch
 
   constructor(
     options: ResolvedDatabaseOptions<Tx>,
@@ -60,6 +63,7 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     this.attempts = attempts
     this.#lot = lot
     this.#parkedKeys = new ParkedKeys(lot)
+    this.#zombies = new ZombieWatch(options.db.outside, options.sessionTimeoutMs)
   }
 
   get key(): PartitionKey {
@@ -87,15 +91,16 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
   }
 
   close(): Promise<void> {
-    return Promise.resolve()
+    return this.position.close()
   }
 
   async attempt({ subject, signal, work }: Attempt<DatabaseContext<Tx>>): Promise<EffectOutcome> {
     const known = this.attempts.of(subject.mark) ?? { attempts: 0, kills: 0 }
     let isParked = false
     const outcome = await this.#run(subject, {
-      decide: async (connection) => {
-        const decision = await this.decide(connection, subject)
+      opening: this.opening(subject),
+      decide: async (connection, opened) => {
+        const decision = await this.decide(connection, subject, opened)
         isParked = decision.answer && (await this.#parkedKeys.have(connection, [subject]))
         if (isParked) await this.#lot.park(connection, subject, known, keyParked())
         return decision
@@ -175,13 +180,23 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     if (isKeyParked) return { kind: 'failed', failure: 'attempt', error: keyParked() }
     if (outcome.kind === 'failed') return outcome
     this.endedTogether(next)
-    if (fresh.length < subjects.length) this.somebodyWasHere()
+    if (fresh.length === subjects.length) return { kind: 'handled', duplicates: none }
+    this.somebodyWasHere()
     const isFresh = new Set(fresh)
     return { kind: 'handled', duplicates: new Set(subjects.filter((subject) => !isFresh.has(subject))) }
   }
 
-  /** Whether the event is new. First in its transaction. */
-  protected abstract decide(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>>
+  /** The statement with which {@link decide} begins, where it is one that comes with every event. */
+  protected abstract opening(subject: Subject): Statement | undefined
+  /**
+   * Whether the event is new. First in its transaction.
+   * @param opened What its opening statement has answered, where that has been run
+   */
+  protected abstract decide(
+    connection: SqlConnection,
+    subject: Subject,
+    opened?: SqlResult<object>,
+  ): Promise<Decision<boolean>>
   /** Whether the event is no dead letter yet, where its mark is refused. First statement of its transaction. */
   protected decideUnmarked(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>> {
     return this.decide(connection, subject)
@@ -201,12 +216,10 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     this.#parkedKeys.suspect()
   }
 
-  async #run(subject: Subject, { decide, work }: Deciding<Tx>): Promise<EffectOutcome> {
-    const outcome = await this.#inTransaction({
-      decide,
-      work,
-      finish: (connection) => this.attempts.end(connection, subject.mark),
-    })
+  async #run(subject: Subject, effect: Deciding<Tx>): Promise<EffectOutcome> {
+    const outcome = await this.#inTransaction(effect, (connection) =>
+      this.attempts.end(connection, subject.mark),
+    )
     if (outcome.kind !== 'failed') this.ended(subject)
     if (outcome.kind === 'duplicate') this.somebodyWasHere()
     return outcome
@@ -218,13 +231,19 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
     return { kind: 'parked' }
   }
 
-  async #inTransaction({ decide, work, finish }: Deciding<Tx>): Promise<EffectOutcome> {
-    const { db, sessionTimeoutMs } = this.options
+  async #inTransaction(
+    { opening, decide, work }: Deciding<Tx>,
+    finish?: Effect<Tx>['finish'],
+  ): Promise<EffectOutcome> {
     let backend: number | undefined
+    // From BEGIN on: the statement that may have to wait for a zombie can be in the same message.
+    const waiting = this.#zombies.begin()
     try {
       return await runEffect(this.options, {
-        decide: async (connection) => {
-          const decided = await withoutZombies(db.outside, sessionTimeoutMs, decide(connection))
+        opening,
+        decide: async (connection, opened) => {
+          const decided = await decide(connection, opened)
+          this.#zombies.end(waiting)
           backend = decided.backend
           this.#backends.add(backend)
           return decided.answer
@@ -233,6 +252,7 @@ export abstract class DatabasePartition<Tx> implements PartitionEffects<Database
         finish,
       })
     } finally {
+      this.#zombies.end(waiting)
       if (backend !== undefined) this.#backends.delete(backend)
     }
   }

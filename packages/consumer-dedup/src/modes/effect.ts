@@ -1,4 +1,4 @@
-import { faultPoint, OutboxError, type SqlConnection } from '@oncebox/core'
+import { faultPoint, OutboxError, type SqlConnection, type SqlResult, type Statement } from '@oncebox/core'
 import {
   classifyCommitError,
   classifyHandlerError,
@@ -6,17 +6,23 @@ import {
   sqlState,
   type FailureKind,
 } from '../failing/failure.js'
+import { ownError } from '../failing/own-database.js'
 import type { ResolvedDatabaseOptions } from '../resolved-options.js'
 import type { EffectOutcome } from './partition-effects.js'
 
 /** What one database transaction does. */
 export interface Effect<Tx> {
-  /** First statement of the transaction: whether there is something to do. The dedup mark, or the position, decides. */
-  readonly decide: (connection: SqlConnection) => Promise<boolean>
+  /** The first statement of `decide`, where that may be sent with BEGIN. */
+  readonly opening?: Statement | undefined
+  /**
+   * First statement of the transaction: whether there is something to do. The dedup mark, or the position, decides.
+   * @param opened What it has answered, where it was sent with BEGIN
+   */
+  readonly decide: (connection: SqlConnection, opened?: SqlResult<object>) => Promise<boolean>
   /** What happens once: the handler, or the insert of a dead letter. */
   readonly work: (tx: Tx, connection: SqlConnection) => Promise<void>
   /** Runs in the transaction whether there is something to do or not, after `work`. */
-  readonly finish?: ((connection: SqlConnection) => Promise<void>) | undefined
+  readonly finish?: ((connection: SqlConnection) => Promise<void> | undefined) | undefined
 }
 
 /**
@@ -25,16 +31,18 @@ export interface Effect<Tx> {
  */
 export async function runEffect<Tx>(
   { db, isolation, retryRule }: Pick<ResolvedDatabaseOptions<Tx>, 'db' | 'isolation' | 'retryRule'>,
-  { decide, work, finish }: Effect<Tx>,
+  { opening, decide, work, finish }: Effect<Tx>,
 ): Promise<EffectOutcome> {
+  let isBegun = false
   let isNew = false
   let isWhole = false
   let failure: FailureKind | undefined
   try {
     await db.transaction(
-      async (tx) => {
+      async (tx, opened) => {
+        isBegun = true
         const connection = db.inside(tx)
-        isNew = await decide(connection)
+        isNew = await decide(connection, opened)
         if (isNew) {
           try {
             await work(tx, connection)
@@ -48,11 +56,13 @@ export async function runEffect<Tx>(
         if (isNew) await faultPoint('consumer.effect.done')
       },
       {
-        ...(isolation === undefined ? {} : { isolation }),
+        isolation,
+        opening,
         commitSent: () => (isNew ? faultPoint('consumer.commit.sent') : undefined),
       },
     )
-  } catch (error) {
+  } catch (thrown) {
+    const error = isBegun ? thrown : ownError(thrown) // of the opening statement
     failure ??= isWhole ? classifyCommitError(error) : classifyOwnError(error)
     return { kind: 'failed', failure, error }
   }

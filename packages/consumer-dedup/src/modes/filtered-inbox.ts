@@ -1,4 +1,4 @@
-import type { SqlConnection } from '@oncebox/core'
+import type { SqlConnection, SqlResult } from '@oncebox/core'
 import type { DatabaseContext } from '../event.js'
 import type { AttemptsInDatabase } from '../failing/attempts-in-database.js'
 import type { ResolvedDatabaseOptions } from '../resolved-options.js'
@@ -78,8 +78,12 @@ export class FilteredInboxPartition<Tx> extends InboxPartition<Tx> {
     await this.#tell()
   }
 
-  protected override async decide(connection: SqlConnection, subject: Subject): Promise<Decision<boolean>> {
-    const decision = await super.decide(connection, subject)
+  protected override async decide(
+    connection: SqlConnection,
+    subject: Subject,
+    opened?: SqlResult<object>,
+  ): Promise<Decision<boolean>> {
+    const decision = await super.decide(connection, subject, opened)
     if (this.#hasKeptAway) await this.#assertLife(connection)
     return decision
   }

@@ -1,4 +1,4 @@
-import { faultPoint, type SqlConnection } from '@oncebox/core'
+import { faultPoint, type SqlConnection, type SqlResult, type Statement } from '@oncebox/core'
 import { takeRetried } from '../retrying/open-retries.js'
 import { DatabasePartition, type Decision } from './database-partition.js'
 import type { Subject } from './partition-effects.js'
@@ -10,11 +10,16 @@ import type { Subject } from './partition-effects.js'
  * two events.
  */
 export class PositionPartition<Tx> extends DatabasePartition<Tx> {
+  protected opening({ record }: Subject): Statement {
+    return this.position.statementTo(record.offset + 1n)
+  }
+
   protected async decide(
     connection: SqlConnection,
     { record, retried }: Subject,
+    opened?: SqlResult<object>,
   ): Promise<Decision<boolean>> {
-    const backend = await this.position.moveInside(connection, record.offset + 1n)
+    const backend = await this.position.moveInside(connection, record.offset + 1n, opened)
     await faultPoint('consumer.position.moved')
     // By offset alone a copy would take effect again that a restored database has handled anew from its topic.
     if (retried !== undefined) return await takeRetried(connection, this.options.name, retried, this.position)

@@ -16,9 +16,13 @@ export class ParkedKeys {
   }
 
   /** Whether the key of one of the events is parked. After the marks, in the transaction of the effects. */
-  async have(connection: SqlConnection, subjects: readonly Subject[]): Promise<boolean> {
+  have(connection: SqlConnection, subjects: readonly Subject[]): boolean | Promise<boolean> {
+    return this.#maySome !== false && this.#find(connection, subjects)
+  }
+
+  async #find(connection: SqlConnection, subjects: readonly Subject[]): Promise<boolean> {
     if (!this.#lot.isOpen) this.#maySome ??= await this.#lot.hasKeys(connection)
-    if (!this.#lot.isOpen && this.#maySome !== true) return false
+    if (this.#maySome === false) return false
     return await this.#lot.isKeyParked(
       connection,
       subjects.map(({ record }) => record),

@@ -1,8 +1,7 @@
-import { faultPoint, type SqlConnection } from '@oncebox/core'
+import { faultPoint, type SqlConnection, type SqlResult, type Statement } from '@oncebox/core'
 import type { GroupAssignment } from '@oncebox/kafka'
-import type { PartitionKey, PositionStore, StoredPosition } from './position-store.js'
-
-const commitDeadlineMs = 5_000
+import { FollowingOffset } from './following-offset.js'
+import type { Move, PartitionKey, PositionStore, StoredPosition } from './position-store.js'
 
 /** Where a partition stands in the consumer's database, as this process knows it. */
 export class DatabasePosition {
@@ -11,7 +10,7 @@ export class DatabasePosition {
   readonly token: string
   readonly aloneUntil: bigint
   readonly #positions: PositionStore
-  readonly #assignment: GroupAssignment
+  readonly #offset: FollowingOffset
   #stored: StoredPosition
 
   constructor(
@@ -20,8 +19,8 @@ export class DatabasePosition {
     start: { readonly key: PartitionKey; readonly token: string; readonly position: StoredPosition },
   ) {
     this.#positions = positions
-    this.#assignment = assignment
     this.key = start.key
+    this.#offset = new FollowingOffset(assignment, start.key)
     this.token = start.token
     this.#stored = start.position
     this.aloneUntil = start.position.inHand
@@ -41,42 +40,46 @@ export class DatabasePosition {
   }
 
   /**
-   * Moves it, then tells Kafka. What somebody died over stays marked.
+   * Moves it, and lets Kafka know. What somebody died over stays marked.
    * @throws OutboxError CONSUMER_POSITION_LOST
    */
   async pass(next: bigint, end: bigint): Promise<void> {
     const position = { next, inHand: later(end, later(next, this.aloneUntil)) }
     if (position.next !== this.#stored.next || position.inHand !== this.#stored.inHand) {
-      await this.#positions.move(this.key, this.token, this.#stored.next, position)
+      await this.#positions.move(this.#moveTo(position))
       this.#stored = position
     }
     await faultPoint('consumer.position.written')
-    const { topic, partition } = this.key
-    // Information for lag monitors. Refused or unanswered, it changes nothing; a refusal also ends the generation.
-    await this.#assignment
-      .commitOffsets([{ topic, partition, offset: next }], { deadlineMs: commitDeadlineMs })
-      .catch(() => undefined)
-    await faultPoint('consumer.offset.committed')
+    this.#offset.follow(next)
+  }
+
+  /** Resolves when Kafka knows, or does not answer. */
+  async close(): Promise<void> {
+    await this.#offset.settled()
   }
 
   /**
    * Moves it inside the transaction of an effect: {@link moved} has to follow when that is committed.
+   * @param opened What {@link statementTo} has answered, where that has been run
    * @returns The server process of the transaction
    * @throws OutboxError CONSUMER_POSITION_LOST
    */
-  async moveInside(connection: SqlConnection, next: bigint): Promise<number> {
-    return await this.#positions.moveInside(
-      connection,
-      this.key,
-      this.token,
-      this.#stored.next,
-      this.#at(next),
-    )
+  async moveInside(connection: SqlConnection, next: bigint, opened?: SqlResult<object>): Promise<number> {
+    return await this.#positions.moveInside(connection, this.#moveTo(this.#at(next)), opened)
+  }
+
+  /** The statement with which {@link moveInside} begins. */
+  statementTo(next: bigint): Statement {
+    return this.#positions.statementOf(this.#moveTo(this.#at(next)))
   }
 
   /** The transaction that moved it is committed. */
   moved(next: bigint): void {
     this.#stored = this.#at(next)
+  }
+
+  #moveTo(to: StoredPosition): Move {
+    return { key: this.key, token: this.token, expected: this.#stored.next, to }
   }
 
   #at(next: bigint): StoredPosition {

@@ -1,8 +1,8 @@
-import { OutboxError, type SqlConnection } from '@oncebox/core'
+import { OutboxError, type SqlConnection, type SqlResult, type Statement } from '@oncebox/core'
 import { beginBatch } from '../sql/begin-batch.js'
 import { insertPositions } from '../sql/insert-positions.js'
 import { makeLife } from '../sql/make-life.js'
-import { movePosition } from '../sql/move-position.js'
+import { movePosition, movePositionInPlace, movePositionLater } from '../sql/move-position.js'
 import { readLife } from '../sql/read-life.js'
 import { readPositions } from '../sql/read-positions.js'
 import { withoutZombies } from './without-zombies.js'
@@ -20,6 +20,14 @@ export interface StoredPosition {
   readonly next: bigint
   /** Events from `next` up to here were begun; more than `next` means that somebody died over them. */
   readonly inHand: bigint
+}
+
+/** A position that is to be moved, by compare and set. */
+export interface Move {
+  readonly key: PartitionKey
+  readonly token: string
+  readonly expected: bigint
+  readonly to: StoredPosition
 }
 
 /** Positions in the consumer's own database: they win over Kafka's offsets. */
@@ -86,31 +94,49 @@ export class PositionStore {
   }
 
   /** @throws OutboxError CONSUMER_POSITION_LOST when `expected` is not what the database has, or its life has ended. */
-  async move(key: PartitionKey, token: string, expected: bigint, to: StoredPosition): Promise<void> {
-    const moved = this.moveInside(this.#connection, key, token, expected, to)
-    await withoutZombies(this.#connection, this.#patienceMs, moved)
+  async move(move: Move): Promise<void> {
+    const { parameters } = this.statementOf(move)
+    const moved = this.#connection.query<MovedRow>(movePositionLater, parameters)
+    assertMoved(await withoutZombies(this.#connection, this.#patienceMs, moved), move)
   }
 
   /**
    * The same in somebody's transaction, first in it: whoever moves the same position waits until that has ended.
+   * @param opened What {@link statementOf} has answered, where that has been run
    * @returns The server process of the transaction
    */
-  async moveInside(
-    connection: SqlConnection,
-    key: PartitionKey,
-    token: string,
-    expected: bigint,
-    { next, inHand }: StoredPosition,
-  ): Promise<number> {
-    const { rows } = await connection.query<{ backend: number | null }>(
-      movePosition,
-      [this.#consumer, key.topicId, key.partition, String(expected), String(next), String(inHand), token],
-      { prepare: true },
-    )
-    const backend = rows[0]?.backend ?? null
-    if (backend === null) throw positionLost(key, expected)
-    return backend
+  async moveInside(connection: SqlConnection, move: Move, opened?: SqlResult<object>): Promise<number> {
+    if (opened !== undefined) return assertMoved(opened as SqlResult<MovedRow>, move)
+    const { sql, parameters, ...options } = this.statementOf(move)
+    return assertMoved(await connection.query<MovedRow>(sql, parameters, options), move)
   }
+
+  statementOf({ key, token, expected, to: { next, inHand } }: Move): Statement {
+    return {
+      sql: movePosition,
+      prepare: movePositionInPlace,
+      parameters: [
+        this.#consumer,
+        key.topicId,
+        key.partition,
+        String(expected),
+        String(next),
+        String(inHand),
+        token,
+      ],
+    }
+  }
+}
+
+interface MovedRow {
+  readonly backend: number | null
+}
+
+/** @throws OutboxError CONSUMER_POSITION_LOST */
+function assertMoved({ rows }: SqlResult<MovedRow>, { key, expected }: Move): number {
+  const backend = rows[0]?.backend ?? null
+  if (backend === null) throw positionLost(key, expected)
+  return backend
 }
 
 /** The position in memory is not the database's any more. */

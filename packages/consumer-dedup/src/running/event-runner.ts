@@ -34,6 +34,7 @@ export class EventRunner<Context> {
   readonly #options: ResolvedCommonOptions
   readonly #handlers: Handlers<Context>
   readonly #report: Reporter
+  readonly #isHandled = (type: string): boolean => this.#handlers.has(type)
 
   constructor(options: ResolvedCommonOptions, handlers: Handlers<Context>, report: Reporter) {
     this.#options = options
@@ -62,7 +63,8 @@ export class EventRunner<Context> {
       return await this.#giveUp(effects, subject, never, notACopy(found), options.signal)
     }
     const { record, retried } = copy ?? { record: found, retried: undefined }
-    const decoded = await decode(topic, record, (type) => this.#handlers.has(type))
+    const decoding = decode(topic, record, this.#isHandled)
+    const decoded = decoding instanceof Promise ? await decoding : decoding
     const { envelope } = decoded
     const mark = retried === undefined ? markKeyOf(envelope) : markKeyOfTier(envelope, retried.tier)
     const subject = { record, envelope, mark, retried }
@@ -88,16 +90,18 @@ export class EventRunner<Context> {
           options.signal,
         )
       case 'event':
-        return await this.#runEvent(effects, { ...subject, payload: decoded.payload }, options)
+        return options.alone
+          ? await this.#runAlone(effects, { ...subject, payload: decoded.payload }, options)
+          : await this.#tryEvent(effects, { ...subject, payload: decoded.payload }, options)
     }
   }
 
-  async #runEvent(
+  async #runAlone(
     effects: PartitionEffects<Context>,
     subject: DecodedSubject,
     options: RunOptions,
   ): Promise<void> {
-    using _turn = options.alone ? await aloneTurn.take(options.signal) : undefined
+    using _turn = await aloneTurn.take(options.signal)
     const alone = { isStarted: false }
     try {
       await this.#tryEvent(effects, subject, options, alone)
@@ -112,7 +116,7 @@ export class EventRunner<Context> {
     effects: PartitionEffects<Context>,
     subject: DecodedSubject,
     { alone: isAlone, signal }: RunOptions,
-    alone: { isStarted: boolean },
+    alone = { isStarted: false },
   ): Promise<void> {
     const { record, envelope, mark } = subject
     let known = effects.attempts.of(mark) ?? never

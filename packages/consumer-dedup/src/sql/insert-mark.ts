@@ -7,3 +7,11 @@ import { decides } from './end-zombies.js'
 export const insertMark = `
   ${decides} select alive, inserted, backend
     from inbox.mark($1::uuid, $2::text, $3::text, $4::uuid, $5::timestamptz)`
+
+/** The same, where the server keeps the plan of the statement itself. No row: it is a duplicate, or the server has crashed. */
+export const insertMarkInPlace = `
+  ${decides} insert into inbox.marks (consumer, source, id, event_at)
+  select $2::text, $3::text, $4::uuid, $5::timestamptz
+    from inbox.life where token = $1::uuid
+  on conflict do nothing
+  returning 1 as alive, 1 as inserted, pg_backend_pid() as backend`

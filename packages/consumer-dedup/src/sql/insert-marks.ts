@@ -14,6 +14,9 @@ export const insertMarks = `
          on conflict do nothing
          returning source, id)
   select (select count(*) from life)::int as alive,
-         (select coalesce(array_agg(source), '{}') from mark) as sources,
-         (select coalesce(array_agg(id::text), '{}') from mark) as ids,
+         (select count(*) from mark)::int as inserted,
+         case when (select count(*) from mark) < cardinality($4::uuid[])
+              then (select coalesce(array_agg(source), '{}') from mark) end as sources,
+         case when (select count(*) from mark) < cardinality($4::uuid[])
+              then (select coalesce(array_agg(id::text), '{}') from mark) end as ids,
          pg_backend_pid() as backend`
