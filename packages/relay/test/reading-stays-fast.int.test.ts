@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readSettings, readWindow, readWindowUntilNow } from '../src/reading/read-window.js'
+import { readLive, readSettings, readWindow } from '../src/reading/read-window.js'
 import { parseSnapshot } from '../src/reading/snapshot.js'
 import { createRelayReading } from '../src/relay.js'
 import { setUp, type Bed } from './bed.js'
@@ -32,7 +32,7 @@ test('without statistics, a live window is read by txid and a backlog by seq, pa
   )
   await bed.pool.query('analyze outbox.events') // with statistics, the last tenth of them looks like a third
   for (const open of [from, wide])
-    expect(await scansOf(bed, readWindowUntilNow({ ...page, from: open, selection: everything }))).toEqual({
+    expect(await scansOf(bed, readLive({ ...page, ...anchor, from: open, selection: everything }))).toEqual({
       sequential: 0,
       bySeq: 0,
       rowsFetched: 10,
@@ -65,6 +65,12 @@ async function snapshot(bed: Bed): Promise<string> {
 }
 
 const everything = `0, 255, '{}', false`
+const anchor = {
+  lifeToken: '01890a5d-ac96-774b-8000-000000000001',
+  shard: 0,
+  window: { generation: 1, epoch: 1, number: 1, incarnation: '' },
+  emptyUpTo: undefined,
+}
 
 /** What the transaction of a read has done to the tables of events, when the function has kept its plan. */
 async function scansOf(

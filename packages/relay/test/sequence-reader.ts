@@ -38,7 +38,6 @@ const readBySequence = (client: Client, order: string): PageReader => {
         mayBeLast: true,
         bytes: bytes.length,
         endedCount: 0,
-        proven: Promise.resolve(),
       }
     },
   }

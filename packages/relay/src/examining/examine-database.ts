@@ -23,7 +23,7 @@ with tables(name, verb) as (
   union all
   select t, 'insert' from unnest(array['windows', 'heartbeats', 'claims', 'releases', 'reshards', 'initialised', 'life']) t
 ), functions(name) as (
-  select unnest(array['rotate', 'confirmed', 'set_aside', 'settle_dead_letters', 'note_replay', 'live_window'])
+  select unnest(array['rotate', 'confirmed', 'set_aside', 'settle_dead_letters', 'note_replay', 'read_live'])
 ), kept as (
   select c.oid, c.relname, c.relpersistence from pg_class c
    where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p')

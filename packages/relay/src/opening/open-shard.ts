@@ -29,7 +29,7 @@ export interface OpenShard {
   readonly lifeToken: string
   /** Which rows of outbox.events are its own, as SQL; empty for all. */
   readonly condition: string
-  /** The same as arguments of outbox.live_window. */
+  /** The same as arguments of outbox.read_live. */
   readonly selection: string
   readonly progress: TopicDescription
   readonly session: TransactionSession

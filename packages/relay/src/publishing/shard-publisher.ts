@@ -193,7 +193,6 @@ export class ShardPublisher {
     const batch = await this.#encoder.encode(page.rows, cursor.after, exceptions, signal, transactions)
     const encodeMs = performance.now() - readAtMs
     if (batch.setAside.length > 0) {
-      await page.proven
       await this.#book.setAside(batch.setAside)
       this.#standing.lettersWritten()
       for (const { seq } of batch.setAside) this.#refused.delete(seq)
@@ -288,7 +287,6 @@ export class ShardPublisher {
   async #nothing(page: Page | undefined): Promise<void> {
     const { open, options, observer, wakeup, signal } = this.#request
     if (this.#standing.endWindow()) return
-    await page?.proven
     const to = page?.to ?? this.#standing.cursor.from
     if (this.#standing.hasNewsToRecord) await this.#moveTo(to)
     else if (this.#prover.wantsMore) await this.#publishEmpty(to)

@@ -80,8 +80,8 @@ export class Standing {
   }
 
   /** Moves behind a batch. @returns the position that is committed with it */
-  moveBehind(page: Pick<Page, 'from' | 'to' | 'proven'>, batch: EncodedBatch, complete: boolean): Position {
-    if (this.#cursor.to === undefined || this.#recordIsOld) this.#record(page)
+  moveBehind(page: Pick<Page, 'from' | 'to'>, batch: EncodedBatch, complete: boolean): Position {
+    if (this.#cursor.to === undefined || this.#recordIsOld) this.#record(page.to)
     const position = positionBehind(this.#position, {
       ...this.#stamp(batch),
       from: page.from,
@@ -101,13 +101,13 @@ export class Standing {
    */
   async standStill(batch: EncodedBatch, copied: Copied): Promise<Position> {
     await this.#recorded
-    this.#record({ to: this.#committed.to, proven: Promise.resolve() })
+    this.#record(this.#committed.to)
     return positionBehind(this.#committed, { ...this.#stamp(batch), ...copied })
   }
 
   /** An empty window, recorded, so that the next one begins behind it. */
   async moveOverNothing(to: Snapshot): Promise<void> {
-    this.#record({ to, proven: Promise.resolve() })
+    this.#record(to)
     await this.#recorded
     this.#cursor = { anchor: this.#window, from: to, to: undefined, after: 0n }
   }
@@ -157,7 +157,7 @@ export class Standing {
     }
   }
 
-  #record({ to, proven }: Pick<Page, 'to' | 'proven'>): void {
+  #record(to: Snapshot): void {
     const { shard, epoch, incarnation, lifeToken } = this.#open
     const { generation } = this.#window
     const window = { generation, epoch, number: ++this.#windowNumber, incarnation }
@@ -165,10 +165,7 @@ export class Standing {
     this.#recordIsOld = false
     const { confirmed } = this.#confirmation
     this.#confirmedRecorded = confirmed
-    // Side by side: one after the other, they take longer than the broker. A record whose proof fails is of a window that is
-    // never used, as that of a batch that is aborted.
-    const recording = this.#recorder.record({ shard, window, to, confirmed, lifeToken })
-    this.#recorded = Promise.all([proven, recording]).then(() => undefined)
+    this.#recorded = this.#recorder.record({ shard, window, to, confirmed, lifeToken })
     this.#recorded.catch(() => undefined)
   }
 }

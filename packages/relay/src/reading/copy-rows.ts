@@ -7,7 +7,7 @@ import { OutboxError } from '@oncebox/core'
  */
 export class CopyRows {
   readonly #bytes: Buffer
-  readonly #firstAt: number
+  #firstAt: number
   #at: number
   /** Offsets of the fields of the row under the cursor; a start of -1 is SQL null. */
   readonly starts: Int32Array
@@ -20,6 +20,17 @@ export class CopyRows {
     // Signature of 11 bytes, flags, length of the header extension.
     this.#firstAt = bytes.length === 0 ? 0 : 19 + bytes.readInt32BE(15)
     this.#at = this.#firstAt
+  }
+
+  /** The row under the cursor is not one of them: the first is the one behind it. */
+  beginBehind(): void {
+    this.#firstAt = this.#at
+  }
+
+  /** Whether there is none. */
+  get isEmpty(): boolean {
+    const at = this.#firstAt
+    return at >= this.#bytes.length || this.#bytes.readInt16BE(at) === -1
   }
 
   /** Back to before the first row. */

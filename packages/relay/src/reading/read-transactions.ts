@@ -36,7 +36,7 @@ export interface TransactionsBehind extends TransactionsPage {
   readonly walkMax: number
 }
 
-/** As readWindowUntilNow: everything that is visible in its transaction, which must be REPEATABLE READ. */
+/** As readLive: everything that is visible in its transaction, which must be REPEATABLE READ. */
 export function readTransactionsUntilNow(page: TransactionsPage): string {
   return copyTransactions('', totals(`from (${liveRows(page, 'seq, txid, payload')}) w`), '', page)
 }

@@ -1,3 +1,4 @@
+import type { Anchor } from './anchor.js'
 import type { Snapshot } from './snapshot.js'
 
 /** The columns a page carries, in this order. */
@@ -47,18 +48,24 @@ export function readWindow(page: WindowPage): string {
   return copyPage(rowsOfWindow(page), page)
 }
 
-export interface LivePage extends Pick<WindowPage, 'from' | 'rowsMax' | 'bytesMax'> {
+export interface LivePage extends Pick<WindowPage, 'from' | 'rowsMax' | 'bytesMax'>, Omit<Anchor, 'epoch'> {
   /** Which rows are the shard's own, as arguments of the function. */
   readonly selection: string
+  /** The snapshot that is known to hold nothing. */
+  readonly emptyUpTo: Snapshot | undefined
 }
 
 /**
- * As {@link readWindow}, of a window that ends with the snapshot of the transaction it runs in, which must be REPEATABLE
- * READ: everything that is visible in it is visible in `to`. So `to` need not be known before, which saves a round trip.
- * A function, whose plan the server keeps.
+ * As {@link readWindow}, of a window that ends with the snapshot of this statement, which comes with it, and with its proof: all that a
+ * poll asks, in one statement. A function, whose plans the server keeps.
  */
-export const readWindowUntilNow = ({ from, selection, rowsMax, bytesMax }: LivePage): string =>
-  `copy (select * from outbox.live_window('${from.xmax}', '{${from.open.join(',')}}', ${selection}, ${rowsMax}, ${bytesMax})) to stdout (format binary)`
+export const readLive = (page: LivePage): string => {
+  const { from, emptyUpTo, lifeToken, shard, window, selection, rowsMax, bytesMax } = page
+  const known = emptyUpTo === undefined ? 'null' : `'${emptyUpTo.text}'`
+  const anchor = `'${lifeToken}', ${shard}, ${window.generation}, ${window.epoch}, ${window.number}`
+  const behind = `'${from.xmax}', '{${from.open.join(',')}}'`
+  return `copy (select * from outbox.read_live(${known}, ${anchor}, ${behind}, ${selection}, ${rowsMax}, ${bytesMax})) to stdout (format binary)`
+}
 
 /** The rows behind `from`, as the transaction of the read shows them. */
 export function liveRows(
@@ -136,10 +143,8 @@ interface LiveRanges {
 const standsStillMs = 10_000
 
 /** Settings of a read, for its transaction only. */
-export const readSettings = (backlog: boolean): string => `${liveSettings} ${plannerSettings(backlog)}`
-
-/** Those of a live read: the function brings the planner's. */
-export const liveSettings = `set local idle_in_transaction_session_timeout = ${standsStillMs};`
+export const readSettings = (backlog: boolean): string =>
+  `set local idle_in_transaction_session_timeout = ${standsStillMs}; ${plannerSettings(backlog)}`
 
 /** Statistics are always wrong after TRUNCATE, so the planner is led. */
 export function plannerSettings(backlog: boolean): string {

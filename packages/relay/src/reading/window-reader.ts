@@ -23,7 +23,8 @@ import {
   type TransactionsBehind,
   type TransactionsPage,
 } from './read-transactions.js'
-import { columns, liveSettings, readSettings, readWindow, readWindowUntilNow } from './read-window.js'
+import { readAnswer } from './live-answer.js'
+import { columns, readLive, readSettings, readWindow } from './read-window.js'
 import { endedSince, isEmptyWindow, type Snapshot } from './snapshot.js'
 
 /** Where reading stands: at the start of the next window (`after` 0), or inside one. */
@@ -51,11 +52,6 @@ export interface Page {
   readonly bytes: number
   /** Members of the open list of `from` that were looked up: a measure of what a poll costs. */
   readonly endedCount: number
-  /**
-   * Resolves when what the read stands on is proven. The rows may be produced before, and their window recorded, but they are not
-   * committed, and nothing is read behind them. Rejects with RELAY_LIFE_ENDED or RELAY_FENCED.
-   */
-  readonly proven: Promise<void>
 }
 
 /** What a shard is published from. The one implementation is {@link WindowReader}; a test puts a naive cursor in its place. */
@@ -70,7 +66,7 @@ export interface WindowReaderOptions {
   readonly lifeToken: string
   /** Which rows are the shard's own, as SQL; empty for all. */
   readonly condition: string
-  /** The same as arguments of outbox.live_window. */
+  /** The same as arguments of outbox.read_live. */
   readonly selection: string
   readonly bytesMax: number
   readonly keepTransactionsWhole: boolean
@@ -82,7 +78,7 @@ const readTimeoutMs = 300_000
 // The header and the trailer of a binary COPY without rows.
 const emptyCopyBytes = 21
 
-// While a trickle is polled for, most polls ask for a snapshot only, at a tenth of the price; the proofs of an idle shard are not
+// While a trickle is polled for, most polls ask for a snapshot only, at a fraction of the price; the proofs of an idle shard are not
 // older than this.
 const proofFreshMs = 20
 
@@ -121,48 +117,62 @@ export class WindowReader implements PageReader {
 
   async #read(cursor: Cursor, bounds: PageBounds): Promise<Page | undefined> {
     if (cursor.to !== undefined || cursor.from.xmax <= 3n) return await this.#readBacklog(cursor, bounds)
-    if (this.#emptyUpTo !== undefined && performance.now() - this.#provenMs < proofFreshMs) {
+    const isFresh = performance.now() - this.#provenMs < proofFreshMs
+    const emptyUpTo = isFresh ? this.#emptyUpTo : undefined
+    return this.#options.keepTransactionsWhole
+      ? await this.#readWhole(cursor, bounds, emptyUpTo)
+      : await this.#readLive(cursor, bounds, emptyUpTo)
+  }
+
+  /** Snapshot, proof and rows in one statement. */
+  async #readLive(
+    { from, anchor }: Cursor,
+    bounds: PageBounds,
+    emptyUpTo: Snapshot | undefined,
+  ): Promise<Page | undefined> {
+    const copy = new CopyQuery(
+      `${beginReading}; ${readLive({ ...this.#options, ...bounds, from, window: anchor, emptyUpTo })}; commit`,
+    )
+    this.#client.query(copy)
+    await copy.answered
+    const { snapshot, proof, rows } = readAnswer(copy.bytes)
+    const to = snapshotOf(snapshot)
+    if (proof === undefined) return undefined
+    return this.#livePage({ from, to, proof, rows, bytes: copy.bytes, order: 'seq' })
+  }
+
+  /** The same, transaction by transaction. */
+  async #readWhole(
+    { from, anchor }: Cursor,
+    bounds: PageBounds,
+    emptyUpTo: Snapshot | undefined,
+  ): Promise<Page | undefined> {
+    if (emptyUpTo !== undefined) {
       const { rows } = await this.#client.query<SnapshotRow>(selectSnapshot)
       // A hint: nothing is read, and nothing is built upon it. The relay's own records move the snapshot, too.
-      if (isEmptyWindow(this.#emptyUpTo, snapshotOf(rows[0]))) return undefined
+      if (isEmptyWindow(emptyUpTo, snapshotOf(rows[0]))) return undefined
     }
-    return await this.#readLive(cursor, bounds)
-  }
-
-  /** Snapshot and rows in one round trip, the proof in the next, while the rows are encoded and sent. */
-  async #readLive({ from, anchor }: Cursor, bounds: PageBounds): Promise<Page | undefined> {
-    const { condition, selection, keepTransactionsWhole } = this.#options
-    const read = keepTransactionsWhole
-      ? `${readSettings(false)} ${selectSnapshot}; ${readTransactionsUntilNow({ ...bounds, from, condition })}`
-      : `${liveSettings} ${selectSnapshot}; ${readWindowUntilNow({ ...bounds, from, selection })}`
-    const copy = new CopyQuery(`begin isolation level repeatable read read only; ${read}`)
+    const { condition } = this.#options
+    const proves = selectProof({ ...this.#options, window: anchor })
+    const reads = readTransactionsUntilNow({ ...bounds, from, condition })
+    const copy = new CopyQuery(
+      `${beginReading}; ${readSettings(false)} ${selectSnapshot}; ${proves}; ${reads}; commit`,
+    )
     this.#client.query(copy)
-    const proven = this.#prove(anchor)
-    proven.catch(() => undefined) // awaited here, or by whoever publishes the page
-    this.#ending = proven
-    // The last but one statement of this round trip; its rows are of the columns it names.
-    const row = (await copy.answered).at(-2)?.rows[0] as SnapshotRow | undefined
-    const to = snapshotOf(row)
-    this.#emptyUpTo = copy.bytes.length <= emptyCopyBytes ? to : undefined
-    if (isEmptyWindow(from, to)) {
-      await proven
-      return undefined
-    }
-    const order = keepTransactionsWhole ? 'transactions' : 'seq'
-    return this.#page({ from, to, bytes: copy.bytes, proven, order, mayBeLast: true })
+    // Before COPY and COMMIT; their rows are of the columns they name.
+    const [snapshot, proof] = (await copy.answered).slice(-4, -2).map(({ rows }) => rows[0])
+    const rows = new CopyRows(copy.bytes, columns.length + 1)
+    const to = snapshotOf(snapshot as SnapshotRow | undefined)
+    const answer = { from, to, rows, bytes: copy.bytes, order: 'transactions' } as const
+    return this.#livePage({ ...answer, proof: proof as ProofRow | undefined })
   }
 
-  /** Ends the transaction of the read. */
-  async #prove(window: WindowName): Promise<void> {
-    const proof = `${selectProof({ ...this.#options, window })}; commit`
-    // A query of several statements answers a list of results; the driver's types know only one.
-    const results = (await bounded(
-      this.#client,
-      readTimeoutMs,
-      async () => await this.#client.query(proof),
-    )) as unknown as readonly { readonly rows: readonly ProofRow[] }[]
-    assertProven(results[0]?.rows[0], this.#options.epoch)
+  #livePage({ from, to, proof, rows, bytes, order }: LiveRead): Page | undefined {
+    assertProven(proof, this.#options.epoch)
     this.#provenMs = performance.now()
+    this.#emptyUpTo = rows.isEmpty ? to : undefined
+    if (isEmptyWindow(from, to)) return undefined
+    return this.#page({ from, to, rows, bytes, order, mayBeLast: true })
   }
 
   async #readBacklog(cursor: Cursor, bounds: PageBounds): Promise<Page | undefined> {
@@ -178,14 +188,15 @@ export class WindowReader implements PageReader {
       const to = until ?? now
       if (isEmptyWindow(from, to)) return undefined
       const page = { ...bounds, from, to, ended: endedSince(from, to), after, condition }
-      const proven = Promise.resolve()
       // As the window was begun, whatever is asked for now: what is left of it depends on that.
       if (after === 0n ? keepTransactionsWhole : lastOfTransaction !== undefined) {
         const read = await this.#readTransactions({ ...page, lastOfTransaction: lastOfTransaction ?? 0n })
-        return this.#page({ from, to, proven, order: 'transactions', ...read })
+        const rows = new CopyRows(read.bytes, columns.length + 1)
+        return this.#page({ from, to, rows, order: 'transactions', ...read })
       }
       const bytes = await copyOut(this.#client, readWindow(page))
-      return this.#page({ from, to, bytes, proven, order: 'seq', mayBeLast: true })
+      const rows = new CopyRows(bytes, columns.length)
+      return this.#page({ from, to, rows, bytes, order: 'seq', mayBeLast: true })
     } finally {
       // Not awaited on the way out: a lost connection shows in the next read.
       this.#ending = this.#client.query('commit')
@@ -208,26 +219,24 @@ export class WindowReader implements PageReader {
     }
   }
 
-  #page({ from, to, bytes, proven, order, mayBeLast }: ReadPage): Page {
-    return {
-      rows: new CopyRows(bytes, order === 'seq' ? columns.length : columns.length + 1),
-      from,
-      to,
-      order,
-      mayBeLast,
-      bytes: bytes.length,
-      endedCount: endedSince(from, to).length,
-      proven,
-    }
+  #page({ from, to, rows, bytes, order, mayBeLast }: ReadPage): Page {
+    const endedCount = endedSince(from, to).length
+    return { rows, from, to, order, mayBeLast, bytes: bytes.length, endedCount }
   }
 }
+
+const beginReading = 'begin isolation level repeatable read read only'
 
 interface BacklogBytes {
   readonly bytes: Buffer
   readonly mayBeLast: boolean
 }
 
-interface ReadPage extends BacklogBytes, Pick<Page, 'from' | 'to' | 'proven' | 'order'> {}
+interface ReadPage extends BacklogBytes, Pick<Page, 'from' | 'to' | 'rows' | 'order'> {}
+
+interface LiveRead extends Omit<ReadPage, 'mayBeLast'> {
+  readonly proof: ProofRow | undefined
+}
 
 type PageBounds = Pick<TransactionsPage, 'rowsMax' | 'bytesMax' | 'hardRowsMax' | 'hardBytesMax'>
 

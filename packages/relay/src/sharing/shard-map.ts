@@ -117,7 +117,7 @@ export function shardCondition(definition: ShardDefinition, { lanes }: ShardMap)
   return conditions.join(' and ')
 }
 
-/** The same as arguments of outbox.live_window: buckets from and to, topics, and whether they are those of the shard or of others. */
+/** The same as arguments of outbox.read_live: buckets from and to, topics, and whether they are those of the shard or of others. */
 export function shardSelection(definition: ShardDefinition, { lanes }: ShardMap): string {
   const isDefault = definition.lane === defaultLane
   const topics = [...lanes].filter(([, lane]) => isDefault || lane === definition.lane)
