@@ -3,7 +3,7 @@
 -- callers asked for snapshot, rows and proof one after the other.
 --
 -- The first row is the answer about the snapshot: its other columns are null, and so are those five of all rows behind it. Nothing
--- but the snapshot comes when it is `given_empty`: what the relay knows to hold nothing. The rows are those whose transaction began
+-- but the snapshot comes when it is `given_empty`: what the relay knows to hold nothing; and on a standby. The rows are those whose transaction began
 -- behind `given_xmax`, and those of the transactions that were open then and have ended since. In emit order, bounded by rows and
 -- by bytes; the first one always passes. STABLE: everything in it is of the one snapshot of the statement that calls it.
 --
@@ -33,7 +33,8 @@ declare
 begin
   snapshot := pg_current_snapshot()::text;
   standby := pg_is_in_recovery();
-  if snapshot = given_empty then
+  -- On a standby there is no life to look at.
+  if standby or snapshot = given_empty then
     return next;
     return;
   end if;

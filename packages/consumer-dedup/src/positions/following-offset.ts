@@ -26,7 +26,7 @@ export class FollowingOffset {
     if (next === this.#told) return
     this.#told = next
     this.#next = next
-    this.#telling ??= this.#tell().finally(() => (this.#telling = undefined))
+    this.#telling ??= this.#tell()
   }
 
   /** Resolves when Kafka has answered for the last one, or will not in {@link commitDeadlineMs}. */
@@ -43,5 +43,6 @@ export class FollowingOffset {
         .catch(() => undefined)
       await faultPoint('consumer.offset.committed')
     }
+    this.#telling = undefined // in the turn that found nothing more to tell
   }
 }
