@@ -1,7 +1,6 @@
 import { createDatabase, randomName } from '@internal/stack'
 import { createConsumer } from '@oncebox/consumer-dedup'
 import { installFaultHandler } from '@oncebox/core'
-import { connectKafka, readGroupOffsets } from '@oncebox/kafka'
 import { fromPg } from '@oncebox/outbox'
 import { Kafka, logLevel } from 'kafkajs'
 import pg from 'pg'
@@ -341,50 +340,6 @@ test('a position that somebody else moves while a batch is in hand is not overwr
     .toBe('5')
   expect(consumer.counts).toMatchObject({ handled: 5, duplicates: 3 })
   expect(compare(sent, await effects(inbox.pool))).toEqual({ lost: 0, doubled: 0 })
-})
-
-test('Kafka has the position when a consumer has stopped, although no event waits for that', async () => {
-  const orders = await createOrders(3)
-  const group = randomName('group')
-  const client = await connectKafka({ brokers: brokers() })
-  for (let round = 1; round <= 3; round += 1) {
-    const sent = events(60)
-    const consumer = inbox.consume(orders, inbox.pool, { name: group, group, position: { eventsMax: 1 } })
-    await publish(
-      orders,
-      sent.map((event, index) => ({ ...event, partition: index % 3 })),
-    )
-    await consumer.start()
-    await eventually(() => Promise.resolve(consumer.counts.handled === 60))
-    await consumer.stop()
-    expect((await readGroupOffsets(client, { groupId: group })).map(({ offset }) => Number(offset))).toEqual(
-      [1, 2, 3].map(() => 20 * round),
-    )
-  }
-  await client.close()
-})
-
-test('Kafka’s offset never runs ahead of the effects', async () => {
-  const orders = await createOrders()
-  const group = randomName('group')
-  const admin = kafka().admin()
-  await admin.connect()
-  const committed = async () =>
-    (await admin.fetchOffsets({ groupId: group, topics: [orders.name] }))[0]?.partitions
-  const seen: number[] = []
-  const consumer = inbox.consume(orders, inbox.pool, {
-    group,
-    position: { eventsMax: 1 },
-    handle: async () => void seen.push(Number((await committed())?.[0]?.offset)),
-  })
-  const handled = happens('consumerHandled', consumer.name, { count: 3 })
-  await publish(orders, events(3))
-  await consumer.start()
-  await handled
-
-  expect(seen.map((offset, index) => offset <= index)).toEqual([true, true, true])
-  await expect.poll(committed, { timeout: 10_000, interval: 20 }).toMatchObject([{ offset: '3' }])
-  await admin.disconnect()
 })
 
 test('records with a producer’s own key of zeros, and a thousand at once, all arrive', async () => {

@@ -31,7 +31,6 @@ export class InboxPartition<Tx> extends DatabasePartition<Tx> {
   }
 
   protected opening({ mark, retried }: Subject): Statement | undefined {
-    this.#handled.add(mark.eventAt)
     return retried === undefined ? this.#statementOf(mark) : undefined
   }
 
