@@ -75,6 +75,40 @@ test.each([
   },
 )
 
+test('a position that a crash of the server has lost, as its commit is not waited for, is an older one: no effect is lost or doubled', async () => {
+  await using server = await startPrivatePostgres({ settings: { restart_after_crash: 'on' } })
+  await using database = await createInboxDatabase(server.url)
+  const pool = openPool(database.url)
+  const orders = await createOrders()
+  const consumer = effectConsumer(orders, pool)
+  const sent = events(20)
+  await consumer.start()
+  const killed = await pool.connect()
+  const { rows } = await killed.query<{ pid: number }>('select pg_backend_pid() as pid')
+  // From here on only a commit that is waited for writes to disk: that of the last effect, not that of the position behind it.
+  process.kill(await pidOf(pool, 'walwriter'), 'SIGSTOP')
+  await publish(orders, sent.slice(0, 10))
+  await eventually(async () => (await storedPosition(pool, consumer.name)) === '10')
+
+  const ended = new Promise((resolve) => killed.once('error', resolve))
+  process.kill(rows[0]?.pid ?? 0, 'SIGKILL')
+  await ended
+  killed.release(true)
+  await eventually(() =>
+    storedPosition(pool, consumer.name).then(
+      (position) => position === '0',
+      () => false,
+    ),
+  )
+  await publish(orders, sent.slice(10))
+  await eventually(async () => (await storedPosition(pool, consumer.name).catch(() => '')) === '20')
+  await consumer.stop()
+  expect(consumer.counts.handled).toBe(20)
+  expect(consumer.counts.duplicates).toBeGreaterThanOrEqual(10)
+  expect(compare(sent, await effects(pool))).toEqual({ lost: 0, doubled: 0 })
+  await pool.end()
+})
+
 async function pidOf(pool: pg.Pool, backendType: string): Promise<number> {
   const { rows } = await pool.query<{ pid: number }>(
     'select pid from pg_stat_activity where backend_type = $1',
